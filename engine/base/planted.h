@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * planted: bugs that the crash harness must find. They exist only in builds that ask for one by name
+ * (-DKAURI_PLANT_...), which test/chaos makes for itself; a normal build has none.
+ */
+#pragma once
+
+/* Acknowledge a round without syncing it. */
+#ifdef KAURI_PLANT_ACK_BEFORE_SYNC
+#define PLANTED_ACK_BEFORE_SYNC 1
+#else
+#define PLANTED_ACK_BEFORE_SYNC 0
+#endif
+
+/* Forget to sync the folder of a new segment. */
+#ifdef KAURI_PLANT_NO_FOLDER_SYNC
+#define PLANTED_NO_FOLDER_SYNC 1
+#else
+#define PLANTED_NO_FOLDER_SYNC 0
+#endif
