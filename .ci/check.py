@@ -38,8 +38,10 @@ FOREIGN = {
 GENERATED = re.compile(r"proto/\w+\.pb-c\.h")
 
 # ---- Names: a function that others see starts with its file's name, or with a leading part of it
-# up to an underscore (io_real.c: io_). The exceptions, which are second words of their file:
+# up to an underscore (io_real.c: io_); or it is declared by the public header of its folder, which is
+# named after the project or the folder. The exceptions, which are second words of their file:
 PREFIXES = {"engine/base/bytes.c": ("buf", "slice")}
+PROJECT = "kauri"
 PREFIX_FOLDERS = ("engine", "proto", "net", "cli")
 ENTRY_POINTS = ("main",)
 
@@ -158,7 +160,22 @@ def foreign_fault(source, header):
     return None
 
 
+def beside(source, root, header):
+    """A test may name the headers of its own folder plainly."""
+    plain = source.path.startswith("test/") and "/" not in header
+    return plain and (root / source.path).with_name(header).is_file()
+
+
+def private_to(source, header):
+    """A private header is its folder's, and that of the unit tests which mirror the folder."""
+    folder = os.path.dirname(header)
+    mirror = "test/unit/" + os.path.basename(folder)
+    return os.path.dirname(source.path) in (folder, mirror)
+
+
 def own_fault(source, root, layer, header):
+    if beside(source, root, header):
+        return None
     target = layer_of(header)
     if target not in LAYERS and target not in FREE:
         return f'"{header}" is not a path from the root'
@@ -166,7 +183,7 @@ def own_fault(source, root, layer, header):
         return f'"{header}" does not exist'
     if layer not in FREE and target != layer and target not in LAYERS[layer]:
         return f"{layer} may not include {target}"
-    if header.endswith("_priv.h") and os.path.dirname(header) != os.path.dirname(source.path):
+    if header.endswith("_priv.h") and not private_to(source, header):
         return f'"{header}" is private to its folder'
     return None
 
@@ -212,15 +229,27 @@ def rule_licence(source, root):
         yield 1, "no SPDX-License-Identifier line at the top"
 
 
+def public_names(root, folder):
+    """The functions that the public headers of a folder declare."""
+    names = set()
+    for stem in {PROJECT, os.path.basename(folder)}:
+        header = root / folder / f"{stem}.h"
+        if header.is_file():
+            code = DIRECTIVE.sub(spaces, BLANK.sub(spaces, header.read_text(errors="replace")))
+            names.update(re.findall(r"\b(\w+)\s*\(", ATTRIBUTE.sub(spaces, code)))
+    return names
+
+
 def rule_names(source, root):
     if not source.path.endswith(".c") or not under(source.path, PREFIX_FOLDERS):
         return
     stem = os.path.basename(source.path)[:-2].split("_")
     allowed = ["_".join(stem[:n]) for n in range(1, len(stem) + 1)]
     allowed += PREFIXES.get(source.path, ())
+    public = public_names(root, os.path.dirname(source.path))
     for f in source.functions:
         fits = any(f.name == p or f.name.startswith(p + "_") for p in allowed)
-        if not f.static and not fits and f.name not in ENTRY_POINTS:
+        if not f.static and not fits and f.name not in public and f.name not in ENTRY_POINTS:
             yield f.first, f"function {f.name} does not start with {' or '.join(allowed)}"
 
 

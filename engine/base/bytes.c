@@ -38,6 +38,7 @@ size_t bytes_put_varint(uint8_t *out, int64_t v)
         out[size++] = (uint8_t)(u | 0x80);
     out[size++] = (uint8_t)u;
     ASSERT(size <= BYTES_VARINT_MAX);
+    ASSERT(out[size - 1] < 0x80); /* where a reader stops */
     return size;
 }
 
@@ -90,6 +91,7 @@ size_t bytes_varint64(struct slice in, int64_t *v)
     if (size == 0)
         return 0;
     ASSERT(size <= in.size);
+    ASSERT(size <= BYTES_VARINT_MAX);
     *v = bytes_unzigzag(u);
     return size;
 }
@@ -97,6 +99,7 @@ size_t bytes_varint64(struct slice in, int64_t *v)
 /* The invariant of struct buf. */
 static void buf_check(const struct buf *b)
 {
+    ASSERT(b != NULL);
     ASSERT(b->size <= b->cap);
     ASSERT((b->p == NULL) == (b->cap == 0));
 }
@@ -105,6 +108,7 @@ static void buf_check(const struct buf *b)
 static bool buf_holds(const struct buf *b, const void *p)
 {
     ASSERT(b != NULL);
+    ASSERT(b->p != NULL || b->cap == 0);
     return b->p != NULL && (uintptr_t)p - (uintptr_t)b->p < b->cap;
 }
 
@@ -132,6 +136,7 @@ void buf_append(struct buf *b, const void *p, size_t size)
     buf_reserve(b, size);
     memcpy(b->p + b->size, p, size);
     b->size += size;
+    ASSERT(b->size <= b->cap);
 }
 
 /* `size` bytes at the end of the buffer, for the caller to fill. */
@@ -180,6 +185,7 @@ void buf_append_varint(struct buf *b, int64_t v)
     buf_reserve(b, BYTES_VARINT_MAX);
     ASSERT(b->cap - b->size >= BYTES_VARINT_MAX);
     b->size += bytes_put_varint(b->p + b->size, v);
+    ASSERT(b->size <= b->cap);
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)
@@ -195,6 +201,7 @@ void buf_printf(struct buf *b, const char *fmt, ...)
     int written = vsnprintf((char *)b->p + b->size, (size_t)size + 1, fmt, again);
     ASSERT(written == size);
     b->size += (size_t)size;
+    ASSERT(b->size < b->cap); /* the NUL lies behind */
     va_end(again);
     va_end(args);
 }

@@ -123,8 +123,8 @@ size_t bytes_varint32(struct slice in, int32_t *v);
 size_t bytes_varint64(struct slice in, int64_t *v);
 
 /* Growable buffer. A zeroed struct buf is empty and valid. Growth aborts when memory is out: limits
- * are checked by the callers before they grow (see the README, limits). What is appended may not lie
- * in the buffer itself. buf_printf counts no NUL. */
+ * are checked by the callers before they grow (see the README, limits). What is appended may not
+ * lie in the buffer itself. buf_printf counts no NUL. */
 void buf_reserve(struct buf *b, size_t more); /* room for `more` bytes behind size */
 void buf_append(struct buf *b, const void *p, size_t size);
 void buf_append_u8(struct buf *b, uint8_t v);

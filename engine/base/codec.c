@@ -5,8 +5,9 @@
  * One table row per codec. Decoders write to a sink: the caller's buffer, where it began, and the
  * limit. The sink offers room for at most one byte more than the limit; whoever fills that byte is
  * told CODEC_TOO_LARGE. So no decoder needs to know the limit, and none allocates what an input
- * announces: output doubles as it comes. (A snappy block must be allocated whole, from its announced
- * size, which is compared first with the limit and with what so few bytes can hold at most.)
+ * announces: output doubles as it comes. (A snappy block must be allocated whole, from its
+ * announced size, which is compared first with the limit and with what so few bytes can hold at
+ * most.)
  *
  * Invariants: K1 base <= out->size <= base + limit between steps; K2 every step of a decoder takes
  * input or gives output, or the input is cut off; K3 contexts live for one call.

@@ -28,9 +28,9 @@ enum codec {
     1 /* the bytes are not this codec's, or cut off, or more than CODEC_INPUT_MAX */
 #define CODEC_TOO_LARGE 2 /* more than `limit` bytes would come out */
 
-/* Appends the compressed form of `in` (at most CODEC_INPUT_MAX bytes) to `out`. `level` as the codec
- * defines it (gzip -1 to 9, lz4 and zstd clamp, snappy has none), CODEC_LEVEL_DEFAULT for its own
- * default (gzip -1, lz4 fast, zstd 3). Only out of memory can fail, and aborts. */
+/* Appends the compressed form of `in` (at most CODEC_INPUT_MAX bytes) to `out`. `level` as the
+ * codec defines it (gzip -1 to 9, lz4 and zstd clamp, snappy has none), CODEC_LEVEL_DEFAULT for its
+ * own default (gzip -1, lz4 fast, zstd 3). Only out of memory can fail, and aborts. */
 #define CODEC_LEVEL_DEFAULT (-1000)
 void codec_compress(enum codec codec, int level, struct slice in, struct buf *out);
 

@@ -3,9 +3,10 @@
  * crc32c: CRC-32C, reflected polynomial 0x82f63b78, initial value and final inversion all ones.
  * See crc32c.h. Source: RFC 3720 appendix B.4 (vectors), Intel's slicing-by-8.
  *
- * The table: entry i of row k is the CRC state after byte i and k zero bytes. A CRC is linear, so an
- * entry is the xor of the row's entries for the single bits of i; only those eight are written down
- * and the compiler builds the 8 * 256 from them. The test computes every CRC bit by bit as well.
+ * The table: entry i of row k is the CRC state after byte i and k zero bytes. A CRC is linear, so
+ * an entry is the xor of the row's entries for the single bits of i; only those eight are written
+ * down and the compiler builds the 8 * 256 from them. The test computes every CRC bit by bit as
+ * well.
  */
 #include "engine/base/crc32c.h"
 

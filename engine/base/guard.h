@@ -3,9 +3,9 @@
  * guard: turns SIGBUS while mapped bytes are parsed into an error.
  *
  * A mapped page that the disk cannot read, or that lies past the end of a cut file, raises SIGBUS.
- * guard_run calls a function under a per-thread jump frame: a SIGBUS inside [map, map+size) makes it
- * return -EIO. Without a frame, or at an address no frame covers, the process prints the address and
- * aborts. The function must hold nothing that a jump would leak (no malloc, no lock).
+ * guard_run calls a function under a per-thread jump frame: a SIGBUS inside [map, map+size) makes
+ * it return -EIO. Without a frame, or at an address no frame covers, the process prints the address
+ * and aborts. The function must hold nothing that a jump would leak (no malloc, no lock).
  *
  * The frame pointer is the one thread-local variable; the handler is installed once per process.
  */

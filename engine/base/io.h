@@ -97,7 +97,8 @@ static inline int io_close(struct io_file *f)
 {
     return f == NULL ? 0 : f->io->ops->close(f);
 }
-/* For files of which nothing was promised: `struct io_file *f CLEANUP(io_close_cleanup) = NULL;`. */
+/* For files of which nothing was promised:
+ * `struct io_file *f CLEANUP(io_close_cleanup) = NULL;`. */
 CLEANUP_DEFINE(io_close, struct io_file, io_close);
 
 static inline MUST_CHECK int io_size(struct io_file *f, uint64_t *out)
@@ -120,8 +121,8 @@ static inline MUST_CHECK int io_pwritev(struct io_file *f, const struct iovec *v
     return f->io->ops->pwritev(f, v, count, pos);
 }
 
-/* Reserves blocks for [pos, pos+size) and extends the file to pos+size when it is shorter; new bytes
- * read as zero. 0, IO_FULL (nothing changed, or reserved in part) or -errno. Where the file
+/* Reserves blocks for [pos, pos+size) and extends the file to pos+size when it is shorter; new
+ * bytes read as zero. 0, IO_FULL (nothing changed, or reserved in part) or -errno. Where the file
  * system has no fallocate, zeros are written behind its end and holes below stay holes. */
 static inline MUST_CHECK int io_fallocate(struct io_file *f, uint64_t pos, uint64_t size)
 {
@@ -200,8 +201,8 @@ static inline MUST_CHECK int io_sync_dir(struct io *io, const char *path)
     return io->ops->sync_dir(io, path);
 }
 
-/* Calls each(name) for every entry but . and .., in no order, until it returns nonzero, which is then
- * returned. `each` may call the io. 0, IO_MISSING or -errno. */
+/* Calls each(name) for every entry but . and .., in no order, until it returns nonzero, which is
+ * then returned. `each` may call the io. 0, IO_MISSING or -errno. */
 static inline MUST_CHECK int io_list(struct io *io, const char *path,
                                      int (*each)(void *ctx, const char *name, enum io_kind kind),
                                      void *ctx)
@@ -226,20 +227,22 @@ static inline MUST_CHECK int io_lock(struct io *io, const char *path, struct io_
 
 /* Helpers over the calls above, for every implementation. */
 
-/* Reads a whole file of at most size_max bytes into *out (appended). 0, IO_MISSING, -EFBIG, -errno. */
+/* Reads a whole file of at most size_max bytes into *out (appended). 0, IO_MISSING, -EFBIG,
+ * -errno. */
 int io_read_file(struct io *io, const char *path, size_t size_max, struct buf *out) MUST_CHECK;
 /* Replaces a file atomically and durably: writes `path`.tmp, syncs it, renames, syncs the folder
- * `dir`. 0, IO_FULL, IO_MISSING (the folder) or -errno. On failure the old file is untouched, unless
- * the last step failed: then old or new stands there, and no `path`.tmp. */
+ * `dir`. 0, IO_FULL, IO_MISSING (the folder) or -errno. On failure the old file is untouched,
+ * unless the last step failed: then old or new stands there, and no `path`.tmp. */
 int io_write_file(struct io *io, const char *dir, const char *path, struct slice bytes) MUST_CHECK;
 
-/* The machine's files. NULL is never returned. One per process is enough; it is free of state but for
- * the threads that sync in parallel. Several threads may call io_sync at the same time. */
+/* The machine's files. NULL is never returned. One per process is enough; it is free of state but
+ * for the threads that sync in parallel. Several threads may call io_sync at the same time. */
 struct io *io_real_new(void);
 struct io *io_real_free(struct io *io);
 
-/* A faulty disk around `inner` (borrowed). Calls that can fail are counted from 1: all but io_close,
- * io_unmap and io_resident; io_sync of a set is one call. A failing call does not reach `inner`. */
+/* A faulty disk around `inner` (borrowed). Calls that can fail are counted from 1: all but
+ * io_close, io_unmap and io_resident; io_sync of a set is one call. A failing call does not reach
+ * `inner`. */
 struct io_fault_plan {
     uint64_t fail_at; /* the n-th call fails; 0: none */
     int error;        /* what it returns: -EIO, IO_FULL, ... */
@@ -255,15 +258,16 @@ uint64_t io_fault_calls(const struct io *io);
 
 /* A disk in memory that remembers what is durable. Files carry real mappings (memfd), so a store
  * with mapped reads runs on it unchanged. The space used is the sum of the sizes of all files, so
- * io_zero gives nothing back and a hole costs; space_max in bytes, 0 = endless. It starts as an empty
- * folder "/"; paths are absolute, without "." and "..". Renames between folders are -EXDEV. */
+ * io_zero gives nothing back and a hole costs; space_max in bytes, 0 = endless. It starts as an
+ * empty folder "/"; paths are absolute, without "." and "..". Renames between folders are
+ * -EXDEV. */
 struct io *io_crash_new(uint64_t space_max);
-/* A live io must have no open file or mapping left; a dead one releases what its process left. NULL is
- * fine; returns NULL. */
+/* A live io must have no open file or mapping left; a dead one releases what its process left. NULL
+ * is fine; returns NULL. */
 struct io *io_crash_free(struct io *io);
-/* The process died: a new io on the same disk with everything that was written. `io` answers -EIO to
- * everything afterwards; its files can be closed and its mappings read and unmapped until it is freed,
- * which it must be. All locks are gone. */
+/* The process died: a new io on the same disk with everything that was written. `io` answers -EIO
+ * to everything afterwards; its files can be closed and its mappings read and unmapped until it is
+ * freed, which it must be. All locks are gone. */
 struct io *io_crash_kill(struct io *io);
 /* The power went: a new io on what a disk may hold now. By seed, each 512-byte sector written since
  * the last sync of its file is kept or lost, one may be torn at a byte; the size of a file lies

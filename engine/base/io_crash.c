@@ -5,27 +5,28 @@
  *   file:    memfd  [AAAAAAAABBBBCCCC....]   what a process sees; mappings map this
  *            synced [AAAAAAAA]               what was synced; zero behind its end
  *                    dirty:  ^-------^       where the two may differ
- *   folder:  "a" 0..      durable            each name with the change that brought it (born) and the
- *            "b" 0..2     removed by 2       one that took it (died); 0 means before the last sync of
- *            "c" 2..      came with 2        the folder. Change 2 renamed b to c: after a cut one of
- *                                            the two is there, never both, never none.
+ *   folder:  "a" 0..      durable            each name with the change that brought it (born) and
+ *            "b" 0..2     removed by 2       the one that took it (died); 0 means before the last
+ *            "c" 2..      came with 2        sync of the folder. Change 2 renamed b to c: after a
+ *                                            cut one of the two is there, never both, never none.
  *
- * A file and its name are made durable apart, as on ext4: io_sync does content and size, io_sync_dir
- * the names in one folder. A cut keeps of each folder the first k changes, and of each file's dirty
- * sectors any subset, one of them torn, with a size between the durable and the current one. That is
- * more than a journalled file system does to its users (it orders folders against each other), on
- * purpose: what survives here survives there.
+ * A file and its name are made durable apart, as on ext4: io_sync does content and size,
+ * io_sync_dir the names in one folder. A cut keeps of each folder the first k changes, and of each
+ * file's dirty sectors any subset, one of them torn, with a size between the durable and the
+ * current one. That is more than a journalled file system does to its users (it orders folders
+ * against each other), on purpose: what survives here survives there.
  *
  * Invariants (io_crash_check):
  *   C1 born < died, born <= changes, and no two names that did not die are equal;
  *   C2 a file's memfd has `size` bytes, and nothing at or behind data_end was ever written to it;
- *   C3 outside [dirty_from, dirty_to) both contents are equal, zero bytes standing for missing ones;
- *   C4 the synced buffer is zero behind durable_size, and it and dirty_to end at or before data_end;
+ *   C3 outside [dirty_from, dirty_to) both contents are equal, zeros standing for missing bytes;
+ *   C4 the synced buffer is zero behind durable_size, and it and dirty_to end by data_end;
  *   C5 disk.used == the sizes of all files with a name or an open handle.
  *
  * Threads: one mutex per io around every call, so that workers may use it: a test-only exception to
- * the rule that nothing shared is locked. The next io after a kill or a cut has its own, and the dead
- * one has no disk to touch. Folders are walked by recursion, as deep as the test itself made them.
+ * the rule that nothing shared is locked. The next io after a kill or a cut has its own, and the
+ * dead one has no disk to touch. Folders are walked by recursion, as deep as the test itself made
+ * them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -220,8 +221,8 @@ static void io_crash_settle(struct io_crash_node *folder)
     folder->changes = 0;
 }
 
-/* Follows a path; its last name may be missing. 0, IO_MISSING (a folder on the way) or -errno, which
- * is -EIO when the io is dead. */
+/* Follows a path; its last name may be missing. 0, IO_MISSING (a folder on the way) or -errno,
+ * which is -EIO when the io is dead. */
 static int io_crash_walk(const struct io_crash *c, const char *path, struct io_crash_at *out)
 {
     ASSERT(path[0] == '/');
@@ -763,8 +764,8 @@ static const struct io_ops io_crash_ops = {
 
 /* The cut */
 
-/* A cut in progress. How much of the un-synced is kept is told in eighths: everything (8) or nothing
- * (0) are more frequent, and where `outer` is one of these it holds for the whole disk. */
+/* A cut in progress. How much of the un-synced is kept is told in eighths: everything (8) or
+ * nothing (0) are more frequent, and where `outer` is one of these it holds for the whole disk. */
 struct io_crash_cut {
     struct io_crash_disk disk; /* the new one */
     struct random random;
@@ -882,8 +883,7 @@ struct io *io_crash_free(struct io *io)
     ASSERT(c->disk.root == NULL || (list_empty(&c->files) && list_empty(&c->maps)));
     if (c->disk.root != NULL)
         io_crash_unref(c->disk.root);
-    LIST_EACH_SAFE(link, &c->files)
-    {
+    LIST_EACH_SAFE (link, &c->files) {
         free(LIST_ENTRY(link, struct io_crash_file, link));
     }
     while (!list_empty(&c->maps))
@@ -898,8 +898,7 @@ static struct io_crash_disk io_crash_end(struct io *io)
 {
     struct io_crash *c CLEANUP(io_crash_leave) = io_crash_enter(io);
     ASSERT(c->disk.root != NULL);
-    LIST_EACH(link, &c->files)
-    {
+    LIST_EACH (link, &c->files) {
         io_crash_file_drop(&c->disk, LIST_ENTRY(link, struct io_crash_file, link));
     }
     struct io_crash_disk disk = c->disk;

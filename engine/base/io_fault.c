@@ -3,9 +3,9 @@
  * io_fault: a disk around another one that fails the n-th call. With it a test runs a script for
  * n = 1, 2, ... until no call fails any more, and checks what is left each time.
  *
- * Invariants: F1 `calls` counts every call that can fail, from whatever thread, in the order it began;
- * F2 a failing call does not reach the inner disk, save the first half of a short write; F3 the plan
- * changes only while no call runs. Files are wrapped, mappings are the inner disk's own.
+ * Invariants: F1 `calls` counts every call that can fail, from whatever thread, in the order it
+ * began; F2 a failing call does not reach the inner disk, save the first half of a short write; F3
+ * the plan changes only while no call runs. Files are wrapped, mappings are the inner disk's own.
  */
 #include <stdatomic.h>
 

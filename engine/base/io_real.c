@@ -15,12 +15,12 @@
  *
  * Invariants, under `lock`:
  *   R1 a set is in `sets` exactly while next < count;
- *   R2 done <= next <= count; the caller leaves when done == count, so no helper holds the set then;
+ *   R2 done <= next <= count; the caller leaves when done == count: no helper holds it then;
  *   R3 helper_count never falls before io_real_free.
  *
- * Failures: the first error of a set is its result. An error of sync_file_range counts as one: a file
- * system may report a failed allocation only there, and the fdatasync behind it would then lie.
- * Nothing is retried but EINTR of calls that did nothing yet.
+ * Failures: the first error of a set is its result. An error of sync_file_range counts as one: a
+ * file system may report a failed allocation only there, and the fdatasync behind it would then
+ * lie. Nothing is retried but EINTR of calls that did nothing yet.
  */
 #include <dirent.h>
 #include <errno.h>

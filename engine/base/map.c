@@ -3,15 +3,16 @@
  * map: open addressing with linear probing. See map.h for the invariants.
  *
  *   slot:   0    1    2    3    4    5          home of a key: hash & (cap - 1)
- *         [ A1 | B1 | C2 |    | D4 | E4 ]       the digit is the key's home: E sits one behind its own
+ *         [ A1 | B1 | C2 |    | D4 | E4 ]       the digit is the key's home: E is one behind its
+ * own
  *
- * A key is looked for from its home up to the first empty slot. Removing B moves later entries of the
- * run back into the hole where that does not carry them before their home: C may move to slot 1 only
- * if its home were 1 or less. So there are no tombstones and no rebuilds but growth.
+ * A key is looked for from its home up to the first empty slot. Removing B moves later entries of
+ * the run back into the hole where that does not carry them before their home: C may move to slot 1
+ * only if its home were 1 or less. So there are no tombstones and no rebuilds but growth.
  *
- * The hash folds 128-bit products of 16-byte pieces, both factors masked by values that depend on the
- * seed: who does not know the seed cannot make a factor zero or choose keys that collide. It is not
- * cryptographic: who may time many lookups could learn the seed.
+ * The hash folds 128-bit products of 16-byte pieces, both factors masked by values that depend on
+ * the seed: who does not know the seed cannot make a factor zero or choose keys that collide. It is
+ * not cryptographic: who may time many lookups could learn the seed.
  */
 #include "engine/base/map.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * planted: bugs that the crash harness must find. They exist only in builds that ask for one by name
- * (-DKAURI_PLANT_...), which test/chaos makes for itself; a normal build has none.
+ * planted: bugs that the crash harness must find. They exist only in builds that ask for one by
+ * name (-DKAURI_PLANT_...), which test/chaos makes for itself; a normal build has none.
  */
 #pragma once
 

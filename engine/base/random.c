@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * random: xoshiro256** seeded by splitmix64, and the system's entropy. See random.h.
- * Source: Blackman and Vigna, "Scrambled linear pseudorandom number generators" (public domain code).
+ * Source: Blackman and Vigna, "Scrambled linear pseudorandom number generators" (public
+ * domain code).
  */
 #include "engine/base/random.h"
 
@@ -47,8 +48,8 @@ uint64_t random_u64(struct random *r)
     return result;
 }
 
-/* The high half of a 128-bit product. Its bias is below bound / 2^64 and nobody could measure it, so
- * one draw is enough and every call moves the stream by exactly one. */
+/* The high half of a 128-bit product. Its bias is below bound / 2^64 and nobody could measure it,
+ * so one draw is enough and every call moves the stream by exactly one. */
 uint64_t random_below(struct random *r, uint64_t bound)
 {
     ASSERT(r != NULL);

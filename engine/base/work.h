@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * work: the seam for work that may wait: self-contained jobs run elsewhere, completions come back to
- * the one thread that owns all state. Plain threads, no event library, so that the store embeds
+ * work: the seam for work that may wait: self-contained jobs run elsewhere, completions come back
+ * to the one thread that owns all state. Plain threads, no event library, so that the store embeds
  * anywhere.
  *
  *   owner thread                          worker thread
@@ -103,6 +103,6 @@ bool work_sim_step(struct work *w);
 /* Delivers the notes of a list, in order; for implementations. */
 void work_deliver(struct work *w, struct list *notes);
 
-/* Starts a thread that takes no signals but those of its own faults (SIGBUS, SIGSEGV, ...): the others
- * belong to the owner of the process. 0 or -errno. */
+/* Starts a thread that takes no signals but those of its own faults (SIGBUS, SIGSEGV, ...): the
+ * others belong to the owner of the process. 0 or -errno. */
 int work_thread_start(pthread_t *out, void *(*run)(void *arg), void *arg) MUST_CHECK;

@@ -8,12 +8,13 @@
  *
  * This is one of the few places with a lock; it is never held while a job or a done runs.
  *
- * Invariants, under `lock`: P1 the eventfd counts 1 exactly while `notes` is not empty; P2 a job is in
- * the queue, with one worker, or in `notes`; a worker never touches it once its note was put there,
- * as its owner may have freed it; P3 a job's own note is put last, by the thread that ran it, so it
- * arrives behind those it reported.
+ * Invariants, under `lock`: P1 the eventfd counts 1 exactly while `notes` is not empty; P2 a job is
+ * in the queue, with one worker, or in `notes`; a worker never touches it once its note was put
+ * there, as its owner may have freed it; P3 a job's own note is put last, by the thread that ran
+ * it, so it arrives behind those it reported.
  *
- * Failures: none while running. A pool starts with as many threads as the system gives, at least one.
+ * Failures: none while running. A pool starts with as many threads as the system gives, at least
+ * one.
  */
 #include <errno.h>
 #include <poll.h>

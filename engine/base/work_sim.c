@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * work_sim: the work seam without threads, for tests and the simulator. Jobs run inside work_drain, one
- * after the other, in an order that a seed decides: the same seed and the same submissions give the
- * same run.
+ * work_sim: the work seam without threads, for tests and the simulator. Jobs run inside work_drain,
+ * one after the other, in an order that a seed decides: the same seed and the same submissions give
+ * the same run.
  *
- * Invariants: S1 queued == length of `queue`; S2 `notes` is empty between steps; S3 steps do not nest.
+ * Invariants: S1 queued == length of `queue`; S2 `notes` is empty between steps; S3 steps do not
+ * nest.
  */
 #include <stdlib.h>
 

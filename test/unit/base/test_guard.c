@@ -127,8 +127,8 @@ static int read_outer_inside(void *ctx)
     return r;
 }
 
-/* The inner frame does not cover the address: the outer run fails as a whole, and the inner frame is
- * gone with it. */
+/* The inner frame does not cover the address: the outer run fails as a whole, and the inner frame
+ * is gone with it. */
 START_TEST(test_nested_address_of_outer)
 {
     guard_install();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * io: one body of tests over every implementation of the seam (they must not be told apart), the two
- * helpers, and what only the machine's files have: links, FIFOs, parallel syncs, a full disk.
+ * io: one body of tests over every implementation of the seam (they must not be told apart), the
+ * two helpers, and what only the machine's files have: links, FIFOs, parallel syncs, a full disk.
  */
 #include "engine/base/io.h"
 
@@ -237,7 +237,8 @@ START_TEST(changes_sizes)
 }
 END_TEST
 
-/* A mapping sees later writes, may be longer than the file, and outlives the descriptor and the name. */
+/* A mapping sees later writes, may be longer than the file, and outlives the descriptor and the
+ * name. */
 START_TEST(maps)
 {
     test_io_setup(_i);
@@ -493,8 +494,8 @@ START_TEST(real_syncs_from_many_threads)
 }
 END_TEST
 
-/* One bad descriptor among many: its error is the set's result, wherever it stands. A pipe fails when
- * write-back is started, a file of /proc only at the sync itself. */
+/* One bad descriptor among many: its error is the set's result, wherever it stands. A pipe fails
+ * when write-back is started, a file of /proc only at the sync itself. */
 START_TEST(real_sync_reports_an_error)
 {
     test_io_setup(TEST_IO_REAL);

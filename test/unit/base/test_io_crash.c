@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * io_crash: what a cut may leave and what it must. Most tests run over many seeds and count what they
- * saw: a disk that is too kind (nothing is ever lost) fails as surely as one that loses synced bytes.
- * (Bytes are compared without a ck_assert each, which is a system call.)
+ * io_crash: what a cut may leave and what it must. Most tests run over many seeds and count what
+ * they saw: a disk that is too kind (nothing is ever lost) fails as surely as one that loses synced
+ * bytes. (Bytes are compared without a ck_assert each, which is a system call.)
  */
 #include "engine/base/io.h"
 
@@ -75,7 +75,8 @@ static struct io *disk_with_old(void)
     return io;
 }
 
-/* The table of what a rename over an existing file leaves, per fsync of the file and of the folder. */
+/* The table of what a rename over an existing file leaves, per fsync of the file and of the
+ * folder. */
 struct seen {
     unsigned old;
     unsigned new;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * io_fault: each call of a script fails once, in turn; short writes; sticky faults; what is counted.
- * The inner disk is io_crash, so that a failing test leaves nothing behind.
+ * io_fault: each call of a script fails once, in turn; short writes; sticky faults; what is
+ * counted. The inner disk is io_crash, so that a failing test leaves nothing behind.
  */
 #include "engine/base/io.h"
 

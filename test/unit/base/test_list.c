@@ -67,11 +67,10 @@ START_TEST(test_walks)
         list_add_tail(&head, &items[i].link);
     }
     int sum = 0;
-    LIST_EACH(node, &head)
-    sum += LIST_ENTRY(node, struct item, link)->id;
+    LIST_EACH (node, &head)
+        sum += LIST_ENTRY(node, struct item, link)->id;
     ck_assert_int_eq(sum, 45);
-    LIST_EACH_SAFE(node, &head)
-    {
+    LIST_EACH_SAFE (node, &head) {
         if (LIST_ENTRY(node, struct item, link)->id % 2 == 0)
             continue;
         list_remove(node);
@@ -80,9 +79,9 @@ START_TEST(test_walks)
     check_ids(&head, (const int[]){0, 2, 4, 6, 8}, 5);
     check_ids(&odd, (const int[]){1, 3, 5, 7, 9}, 5);
     int pairs = 0;
-    LIST_EACH_SAFE(outer, &head)
-    LIST_EACH_SAFE(inner, &odd)
-    pairs++;
+    LIST_EACH_SAFE (outer, &head)
+        LIST_EACH_SAFE (inner, &odd)
+            pairs++;
     ck_assert_int_eq(pairs, 25);
 }
 END_TEST

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * random: the published streams, bounds, spread, entropy. And clock, the other seam for what differs
- * between runs.
+ * random: the published streams, bounds, spread, entropy. And clock, the other seam for what
+ * differs between runs.
  */
 #include "engine/base/random.h"
 
