@@ -65,6 +65,7 @@ bool work_sim_step(struct work *w)
         return false;
     sim->stepping = true;
     struct work_job *job = work_sim_take(sim);
+    ASSERT(job->work == w);
     job->run(job);
     list_add_tail(&sim->notes, &job->note.link);
     work_deliver(w, &sim->notes);
