@@ -29,14 +29,35 @@ static struct {
     char image[PATH_SIZE];
     char mount[PATH_SIZE];
     char view[PATH_SIZE];
+    char
+        device[64]; /* the loop device: one for all mounts, or a new mount may find an old device of
+                        the same image that is just going away */
     bool is_ready;
 } disk;
 
 static bool disk_mount(void)
 {
-    char command[3 * PATH_SIZE];
-    (void)snprintf(command, sizeof command, "mount -o loop '%s' '%s' 2>&1", disk.image, disk.mount);
-    return system(command) == 0;
+    return mount(disk.device, disk.mount, "ext4", 0, NULL) == 0;
+}
+
+static bool disk_attach(void)
+{
+    char command[2 * PATH_SIZE];
+    (void)snprintf(command, sizeof command, "losetup --find --show '%s'", disk.image);
+    FILE *out = popen(command, "r");
+    bool told = out != NULL && fgets(disk.device, (int)sizeof disk.device, out) != NULL;
+    if (out != NULL && pclose(out) != 0)
+        told = false;
+    disk.device[strcspn(disk.device, "\n")] = '\0';
+    return told;
+}
+
+static void disk_detach(void)
+{
+    char command[128];
+    (void)snprintf(command, sizeof command, "losetup --detach %s", disk.device);
+    if (disk.device[0] != '\0' && system(command) != 0)
+        printf("cannot detach %s\n", disk.device);
 }
 
 static void disk_setup(void)
@@ -53,7 +74,9 @@ static void disk_setup(void)
     }
     (void)snprintf(command, sizeof command, "truncate -s 16M '%s' && mkfs.ext4 -qF '%s' 2>&1",
                    disk.image, disk.image);
-    disk.is_ready = mkdir(disk.mount, 0700) == 0 && system(command) == 0 && disk_mount();
+    disk.device[0] = '\0';
+    disk.is_ready =
+        mkdir(disk.mount, 0700) == 0 && system(command) == 0 && disk_attach() && disk_mount();
     if (!disk.is_ready)
         printf("skipped: no ext4 image can be mounted here\n");
 }
@@ -62,6 +85,7 @@ static void disk_teardown(void)
 {
     if (disk.is_ready && umount2(disk.mount, 0) != 0)
         (void)umount2(disk.mount, MNT_DETACH);
+    disk_detach();
     dir_drop(disk.dir);
 }
 

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * bpart: the life of one partition inside the broker: opened on first use or in the background,
+ * in a worker; queued for rounds when it has work.
+ *
+ *   IDLE --bpart_use / background--> LOADING --recovered--> ONLINE
+ *                                       |
+ *                                       +--cannot be read--> FAILED
+ *   any state --topic deleted--> GONE
+ *
+ * A partition without a folder has nothing to recover and goes ONLINE at once.
+ */
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/cleanup.h"
+#include "engine/broker/broker_priv.h"
+
+#define BPART_LOADS_MAX 2u /* background recoveries under way */
+
+struct bpart_load {
+    struct work_job job;
+    struct broker *broker;
+    struct bpart *bpart;
+    struct part *part;
+    struct part_recovery report;
+    struct part_open_options options;
+    struct buf path;
+    int result;
+};
+
+void bpart_init(struct bpart *p, struct broker *b, struct topic *t, int32_t index)
+{
+    ASSERT(index >= 0);
+    ASSERT(b != NULL && (t != NULL || index == 0)); /* __meta has one */
+    *p = (struct bpart){.broker = b, .topic = t, .index = index};
+    list_init(&p->due);
+    list_init(&p->load);
+    list_init(&p->waits);
+}
+
+struct bpart *bpart_new(struct broker *b, struct topic *t, int32_t index)
+{
+    ASSERT(t != NULL);
+    struct bpart *p = malloc(sizeof *p);
+    ASSERT(p != NULL);
+    bpart_init(p, b, t, index);
+    return p;
+}
+
+void bpart_path(const struct bpart *p, struct buf *out)
+{
+    ASSERT(p->topic != NULL || p == &p->broker->meta_part);
+    ASSERT(p->index >= 0);
+    if (p->topic == NULL)
+        buf_printf(out, "%s/__meta", p->broker->dir);
+    else
+        buf_printf(out, "%s/%s-%d", p->broker->dir, p->topic->name, p->index);
+}
+
+bool bpart_syncs(const struct bpart *p)
+{
+    ASSERT(p->topic != NULL || p == &p->broker->meta_part);
+    return p->topic == NULL ? p->sync : p->topic->limits.sync;
+}
+
+int64_t bpart_visible(const struct bpart *p)
+{
+    ASSERT(p->part != NULL);
+    ASSERT(p->part->durable <= p->part->written && p->shown <= p->part->written);
+    if (!bpart_syncs(p))
+        return p->part->written;
+    return p->part->durable > p->shown ? p->part->durable : p->shown;
+}
+
+void bpart_due(struct bpart *p)
+{
+    if (p->state != BPART_ONLINE || list_linked(&p->due)) /* GONE: nothing is written any more */
+        return;
+    ASSERT(p->part != NULL);
+    if (!part_round_due(p->part, p->flush))
+        return;
+    list_add_tail(&p->broker->due[bpart_syncs(p) || p->flush], &p->due);
+}
+
+void bpart_configure(struct bpart *p)
+{
+    const struct part_config *c = &p->topic->limits.part;
+    ASSERT(p->part != NULL && c->segment_size_max > 0);
+    p->part->config.segment_size_max = c->segment_size_max;
+    p->part->config.segment_ms = c->segment_ms;
+    p->part->config.index_interval_size = c->index_interval_size;
+}
+
+void bpart_tighten(struct bpart *p)
+{
+    ASSERT(p->part != NULL && bpart_syncs(p));
+    p->shown = p->part->written;
+    p->flush = true;
+    if (list_linked(&p->due)) /* it may wait for a round that does not sync */
+        list_remove(&p->due);
+    bpart_due(p);
+}
+
+static struct part_open_options bpart_options(const struct bpart *p, const char *path)
+{
+    ASSERT(p->topic != NULL);
+    ASSERT(path != NULL && path[0] != '\0');
+    return (struct part_open_options){.dir = path,
+                                      .config = p->topic->limits.part,
+                                      .now_ms = broker_wall(p->broker),
+                                      .rewrite_tail = p->broker->after_error};
+}
+
+static void bpart_report(const struct bpart_load *l)
+{
+    const struct part_recovery *r = &l->report;
+    const char *path = strrchr((const char *)l->path.p, '/') + 1;
+    struct broker *b = l->broker;
+    ASSERT(l->result == 0 && l->part != NULL);
+    if (r->torn_size > 0)
+        broker_log(b, 0, "recovered %s: torn tail cut, %llu bytes after offset %lld%s", path,
+                   (unsigned long long)r->torn_size, (long long)r->torn_offset,
+                   r->torn_saved ? " (kept in a .torn file: they held a whole batch)"
+                                 : ", never acknowledged");
+    if (r->damaged_count > 0)
+        broker_log(b, 2,
+                   "%s: damaged below the durable point: %zu offset range(s) unreadable; "
+                   "nothing was deleted (kauri verify tells where)",
+                   path, r->damaged_count);
+    if (r->state_damaged)
+        broker_log(b, 1, "%s: state file damaged, recovered from the segments", path);
+    if (r->snapshot_damaged)
+        broker_log(b, 1, "%s: producer snapshot damaged, rebuilt from the log", path);
+}
+
+static void bpart_online(struct bpart *p, struct part *part)
+{
+    ASSERT(p->part == NULL && p->state != BPART_ONLINE);
+    ASSERT(part != NULL && p->state != BPART_GONE);
+    p->part = part;
+    p->state = BPART_ONLINE;
+    bpart_configure(p); /* the limits may have changed since the load began */
+    broker_fetch_wake(p->broker, p);
+}
+
+static void bpart_load_run(struct work_job *job)
+{
+    struct bpart_load *l = LIST_ENTRY(job, struct bpart_load, job);
+    ASSERT(l->part == NULL);
+    l->result = part_open(&l->broker->store, &l->options, &l->part, &l->report);
+    ASSERT((l->result == 0) == (l->part != NULL));
+}
+
+static void bpart_load_done(struct work_note *note)
+{
+    struct work_job *job = LIST_ENTRY(note, struct work_job, note);
+    struct bpart_load *l = LIST_ENTRY(job, struct bpart_load, job);
+    struct bpart *p = l->bpart;
+    ASSERT(p->jobs > 0 && l->broker->loading > 0);
+    ASSERT(p->state == BPART_LOADING || p->state == BPART_GONE);
+    ASSERT(p->part == NULL);
+    p->jobs--;
+    l->broker->loading--;
+    if (p->state == BPART_GONE) {
+        part_close(l->part);
+    } else if (l->result == 0) {
+        bpart_report(l);
+        bpart_online(p, l->part);
+    } else {
+        p->state = l->result == IO_FULL ? BPART_IDLE : BPART_FAILED;
+        broker_log(l->broker, 2, "cannot open %s: %s", (const char *)l->path.p,
+                   l->result == STATE_NEWER ? "written by a newer format"
+                   : l->result == IO_FULL   ? "no space left to finish its recovery"
+                                            : error_text(l->result));
+    }
+    buf_deinit(&l->path);
+    free(l);
+}
+
+static void bpart_load(struct bpart *p)
+{
+    struct bpart_load *l = calloc(1, sizeof *l);
+    ASSERT(l != NULL && p->state == BPART_IDLE);
+    ASSERT(p->on_disk && p->part == NULL);
+    if (list_linked(&p->load))
+        list_remove(&p->load);
+    p->state = BPART_LOADING;
+    p->jobs++;
+    p->broker->loading++;
+    l->broker = p->broker;
+    l->bpart = p;
+    bpart_path(p, &l->path);
+    l->options = bpart_options(p, (const char *)l->path.p);
+    l->job.run = bpart_load_run;
+    l->job.note.done = bpart_load_done;
+    work_submit(p->broker->env.work, &l->job);
+}
+
+/* Nothing on disk: no recovery, no worker. */
+static enum broker_status bpart_open_empty(struct bpart *p)
+{
+    struct buf path CLEANUP(buf_deinit) = {0};
+    struct part_recovery report;
+    struct part *part = NULL;
+    ASSERT(p->state == BPART_IDLE && !p->on_disk);
+    bpart_path(p, &path);
+    struct part_open_options o = bpart_options(p, (const char *)path.p);
+    int r = part_open(&p->broker->store, &o, &part, &report);
+    ASSERT((r == 0) == (part != NULL));
+    if (r != 0) {
+        p->state = BPART_FAILED;
+        return BROKER_STORAGE;
+    }
+    bpart_online(p, part);
+    return BROKER_OK;
+}
+
+enum broker_status bpart_use(struct bpart *p)
+{
+    ASSERT(p->topic != NULL); /* __meta is open from the start */
+    ASSERT((p->state == BPART_ONLINE) == (p->part != NULL) || p->state == BPART_GONE);
+    switch (p->state) {
+    case BPART_ONLINE:
+        return BROKER_OK;
+    case BPART_IDLE:
+        if (!p->on_disk)
+            return bpart_open_empty(p);
+        bpart_load(p);
+        return BROKER_LOADING;
+    case BPART_LOADING:
+        return BROKER_LOADING;
+    case BPART_FAILED:
+        return BROKER_STORAGE;
+    case BPART_GONE:
+        return BROKER_UNKNOWN_TOPIC;
+    }
+    ASSERT(false);
+    return BROKER_STORAGE;
+}
+
+void bpart_load_later(struct bpart *p)
+{
+    ASSERT(p->topic != NULL);
+    ASSERT(p->state != BPART_IDLE || p->part == NULL);
+    if (p->state == BPART_IDLE && p->on_disk && !list_linked(&p->load))
+        list_add_tail(&p->broker->loads, &p->load);
+}
+
+void bpart_load_some(struct broker *b)
+{
+    while (b->loading < BPART_LOADS_MAX && !list_empty(&b->loads)) {
+        struct bpart *p = LIST_ENTRY(list_pop(&b->loads), struct bpart, load);
+        ASSERT(p->broker == b && !list_linked(&p->load));
+        if (p->state == BPART_IDLE)
+            bpart_load(p);
+    }
+}

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * broker: life, the turn, and the end. Opening the folder is in broker_open.c.
+ *
+ * A turn (broker_run): periodic work, deadlines, rounds, then the done callbacks of everything that
+ * became ready. Callbacks may start new requests; those are answered in the same or the next turn.
+ *
+ * A stop: new requests are refused, waiting fetches end empty, rounds run dry, every partition gets
+ * a recovery point, the view is committed, and the flag of an unclean end is taken away.
+ */
+#include "engine/broker/broker.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/guard.h"
+#include "engine/base/random.h"
+#include "engine/broker/broker_priv.h"
+
+/* A clean stop writes two files a partition. With very many, those that recovery scans in no time
+ * are left to it. */
+#define BROKER_STOP_MANY       1000
+#define BROKER_STOP_SMALL_SIZE (1u << 20)
+
+const char *broker_status_text(enum broker_status s)
+{
+    ASSERT((unsigned)s < BROKER_STATUS_COUNT);
+    switch (s) {
+    case BROKER_OK:
+        return "ok";
+    case BROKER_BAD_REQUEST:
+        return "bad request";
+    case BROKER_UNKNOWN_TOPIC:
+        return "unknown topic";
+    case BROKER_UNKNOWN_PARTITION:
+        return "unknown partition";
+    case BROKER_TOPIC_EXISTS:
+        return "topic exists already";
+    case BROKER_BAD_TOPIC_NAME:
+        return "bad topic name";
+    case BROKER_BAD_PARTITIONS:
+        return "bad number of partitions";
+    case BROKER_BAD_REPLICATION:
+        return "bad replication factor";
+    case BROKER_BAD_CONFIG:
+        return "bad config";
+    case BROKER_BATCH_CORRUPT:
+        return "batch corrupt";
+    case BROKER_BATCH_INVALID:
+        return "batch invalid";
+    case BROKER_BATCH_TIMESTAMP:
+        return "timestamp refused";
+    case BROKER_BATCH_TOO_LARGE:
+        return "batch too large";
+    case BROKER_SEQUENCE_GAP:
+        return "sequence out of order";
+    case BROKER_PRODUCER_FENCED:
+        return "producer fenced";
+    case BROKER_OFFSET_OUT_OF_RANGE:
+        return "offset out of range";
+    case BROKER_LOADING:
+        return "partition is being recovered";
+    case BROKER_DISK_FULL:
+        return "disk full";
+    case BROKER_STORAGE:
+        return "damaged or unreadable";
+    case BROKER_BUSY:
+        return "busy";
+    case BROKER_TIMED_OUT:
+        return "timed out";
+    case BROKER_STOPPING:
+        return "stopping";
+    case BROKER_DENIED:
+        return "denied";
+    }
+    return "unknown status";
+}
+
+int64_t broker_now(const struct broker *b)
+{
+    ASSERT(b->env.clock != NULL);
+    return b->env.clock->mono_ms(b->env.clock);
+}
+
+int64_t broker_wall(const struct broker *b)
+{
+    ASSERT(b->env.clock != NULL);
+    int64_t now = b->env.clock->wall_ms(b->env.clock);
+    return now > 0 ? now : 0;
+}
+
+void broker_log(struct broker *b, int level, const char *fmt, ...)
+{
+    char line[512];
+    va_list args;
+    ASSERT(level >= 0 && level <= 2);
+    ASSERT(fmt != NULL);
+    if (b->env.log == NULL)
+        return;
+    va_start(args, fmt);
+    (void)vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    b->env.log(b->env.ctx, level, line);
+}
+
+void broker_fatal(struct broker *b, const char *what, int error)
+{
+    ASSERT(error < 0);
+    ASSERT(what != NULL && b->env.fatal != NULL);
+    if (b->dead)
+        return;
+    b->dead = true;
+    broker_flag_error(b);
+    b->env.fatal(b->env.ctx, what, error);
+}
+
+static void broker_meta_due(void *ctx)
+{
+    struct broker *b = ctx;
+    ASSERT(b->meta_part.state == BPART_ONLINE && b->meta_part.topic == NULL);
+    bpart_due(&b->meta_part);
+}
+
+static void broker_init_lists(struct broker *b)
+{
+    struct list *all[] = {&b->due[0],      &b->due[1],        &b->loads,       &b->ready_produce,
+                          &b->ready_fetch, &b->ready_offsets, &b->ready_admin, &b->stalled_pids,
+                          &b->deleting,    &b->trims,         &b->creating};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        list_init(all[i]);
+}
+
+static struct broker *broker_new(const struct broker_env *env)
+{
+    struct broker *b = calloc(1, sizeof *b);
+    ASSERT(b != NULL && env->dir != NULL && env->config != NULL && env->fatal != NULL);
+    ASSERT(env->io != NULL && env->work != NULL && env->clock != NULL);
+    guard_install();
+    b->env = *env;
+    b->io = env->io;
+    b->dir = strdup(env->dir);
+    ASSERT(b->dir != NULL);
+    broker_init_lists(b);
+    map_init(&b->topics, env->seed);
+    struct store_options o = {.io = env->io,
+                              .seed = env->seed,
+                              .writer_max = env->descriptor_max / 3,
+                              .reader_max = env->reader_max};
+    store_init(&b->store, &o);
+    bpart_init(&b->meta_part, b, NULL, 0);
+    b->meta_part.sync = true;
+    b->coord = coord_new(env->seed + 1);
+    b->rounds[0].broker = b->rounds[1].broker = b;
+    b->space.broker = b;
+    return b;
+}
+
+int broker_open(const struct broker_env *env, struct broker **out)
+{
+    ASSERT(env != NULL && out != NULL);
+    struct broker *b = broker_new(env);
+    int r = broker_open_folder(b);
+    if (r == 0) {
+        r = coord_start(b->coord, b->meta_part.part, b->view, broker_meta_due, b);
+        r = r == COORD_DAMAGED ? BROKER_OPEN_DAMAGED : r;
+    }
+    if (r == 0)
+        r = broker_open_catalogue(b);
+    if (r != 0) {
+        broker_free(b);
+        return r;
+    }
+    int64_t now = broker_now(b);
+    ASSERT(b->meta_part.state == BPART_ONLINE && b->view != NULL);
+    b->clock_shift_ms = broker_wall(b) - now;
+    b->next_retention_ms = now + config_i64(env->config, CONFIG_RETENTION_CHECK_MS);
+    b->next_flush_ms = b->next_space_ms = b->next_expire_ms = now + 1000;
+    broker_check_space(b);
+    *out = b;
+    return 0;
+}
+
+/* --- the turn --- */
+
+static void broker_deliver_produce(struct broker *b)
+{
+    struct list batch;
+    list_init(&batch);
+    list_splice(&batch, &b->ready_produce);
+    for (struct list *n = list_pop(&batch); n != NULL; n = list_pop(&batch)) {
+        struct broker_produce *req = LIST_ENTRY(n, struct broker_produce, priv.ready);
+        ASSERT(req->priv.waiting == 0 && req->priv.parts == NULL);
+        ASSERT(req->priv.broker == b);
+        req->done(req);
+    }
+}
+
+static void broker_deliver_fetch(struct broker *b)
+{
+    struct list batch;
+    list_init(&batch);
+    list_splice(&batch, &b->ready_fetch);
+    for (struct list *n = list_pop(&batch); n != NULL; n = list_pop(&batch)) {
+        struct broker_fetch *req = LIST_ENTRY(n, struct broker_fetch, priv.ready);
+        ASSERT(req->priv.jobs == 0 && req->priv.waits == NULL);
+        ASSERT(req->priv.broker == b && req->priv.deadline.slot == 0);
+        req->done(req);
+    }
+}
+
+static void broker_deliver_offsets(struct broker *b)
+{
+    struct list batch;
+    list_init(&batch);
+    list_splice(&batch, &b->ready_offsets);
+    for (struct list *n = list_pop(&batch); n != NULL; n = list_pop(&batch)) {
+        struct broker_offsets *req = LIST_ENTRY(n, struct broker_offsets, priv.ready);
+        ASSERT(req->priv.waiting == 0);
+        req->done(req);
+    }
+}
+
+static void broker_deliver_admin(struct broker *b)
+{
+    struct list batch;
+    list_init(&batch);
+    list_splice(&batch, &b->ready_admin);
+    for (struct list *n = list_pop(&batch); n != NULL; n = list_pop(&batch)) {
+        struct broker_admin *req = LIST_ENTRY(n, struct broker_admin, priv.ready);
+        ASSERT((unsigned)req->status < BROKER_STATUS_COUNT);
+        ASSERT(b->admins > 0);
+        b->admins--;
+        req->done(req);
+    }
+}
+
+static bool broker_has_ready(const struct broker *b)
+{
+    return !list_empty(&b->ready_produce) || !list_empty(&b->ready_fetch) ||
+           !list_empty(&b->ready_offsets) || !list_empty(&b->ready_admin);
+}
+
+static bool broker_parts_quiet(const struct broker *b)
+{
+    ASSERT(b->stopping);
+    return !broker_rounds_out(b) && list_empty(&b->due[0]) && list_empty(&b->due[1]) &&
+           b->loading == 0 && b->admins == 0 && list_empty(&b->deleting) && !b->space.out;
+}
+
+static void broker_stop_checkpoint(struct bpart *p, bool many)
+{
+    if (p->part == NULL)
+        return;
+    ASSERT(p->part->round == NULL && p->jobs == 0);
+    if (many && !p->part->dirty && p->part->since_checkpoint < BROKER_STOP_SMALL_SIZE)
+        return;
+    part_checkpoint(p->part);
+    p->flush = p->part->dirty;
+    bpart_due(p);
+}
+
+static void broker_stop_checkpoints(struct broker *b)
+{
+    ASSERT(b->stopping && !b->checkpointed);
+    ASSERT(!broker_rounds_out(b));
+    bool many = b->partition_count > BROKER_STOP_MANY;
+    b->checkpointed = true;
+    broker_stop_checkpoint(&b->meta_part, false);
+    for (size_t i = 0; i < b->topic_count; i++)
+        for (int32_t k = 0; k < b->sorted[i]->record.partitions; k++)
+            broker_stop_checkpoint(b->sorted[i]->parts[k], many);
+}
+
+static void broker_stop_step(struct broker *b)
+{
+    if (!b->stopping || b->stopped)
+        return;
+    while (!list_empty(&b->loads)) /* what is not open needs no recovery now */
+        (void)list_pop(&b->loads);
+    if (!broker_rounds_out(b) && list_empty(&b->due[0]) && list_empty(&b->due[1]))
+        broker_trim_fail_all(b); /* no space for them */
+    if (b->dead || !broker_parts_quiet(b) || broker_has_ready(b)) {
+        b->stopped = b->dead;
+        return;
+    }
+    if (!b->checkpointed) {
+        broker_stop_checkpoints(b);
+    } else if (coord_view_due(b->coord)) {
+        coord_view_commit(b->coord, b->env.work);
+    } else if (!coord_view_busy(b->coord) && b->env.work->pending == 0) {
+        ASSERT(b->in_flight_size == 0 && b->fetch_deadlines.count == 0);
+        ASSERT(list_empty(&b->trims) && list_empty(&b->stalled_pids));
+        broker_unflag_error(b);
+        b->stopped = true;
+    }
+}
+
+void broker_run(struct broker *b)
+{
+    ASSERT(!b->stopped || b->stopping || b->dead);
+    if (b->dead) {
+        b->stopped = true;
+        return;
+    }
+    if (!b->stopping)
+        broker_periodic(b);
+    broker_fetch_timers(b);
+    broker_delete_some(b);
+    broker_start_rounds(b);
+    broker_deliver_produce(b);
+    broker_deliver_fetch(b);
+    broker_deliver_offsets(b);
+    broker_deliver_admin(b);
+    broker_start_rounds(b); /* what the callbacks asked for */
+    broker_stop_step(b);
+    broker_start_rounds(b);
+}
+
+int64_t broker_next_ms(const struct broker *b)
+{
+    int64_t next = broker_periodic_next(b);
+    const struct heap_node *n = heap_first(&b->fetch_deadlines);
+    ASSERT(n == NULL || n->slot == 1);
+    if (broker_has_ready(b) || (b->stopping && !b->stopped))
+        return broker_now(b);
+    return n != NULL && n->at < next ? n->at : next;
+}
+
+void broker_stop(struct broker *b)
+{
+    b->stopping = true;
+    broker_fetch_fail_all(b);
+    ASSERT(b->fetch_deadlines.count == 0); /* what has a worker ends with it */
+}
+
+bool broker_stopped(const struct broker *b)
+{
+    return b->stopped;
+}
+
+/* What is not finished never will be; its memory goes. */
+static void broker_abandon(struct broker *b)
+{
+    b->dead = b->stopping = true; /* nothing new begins in the completions below */
+    while (b->env.work->pending > 0)
+        work_wait(b->env.work);
+    broker_fetch_fail_all(b);
+    if (b->meta_part.part != NULL)
+        part_abort(b->meta_part.part, -ECANCELED);
+    broker_delete_abandon(b);
+    for (size_t i = 0; i < b->topic_count; i++)
+        for (int32_t k = 0; k < b->sorted[i]->record.partitions; k++)
+            if (b->sorted[i]->parts[k]->part != NULL)
+                part_abort(b->sorted[i]->parts[k]->part, -ECANCELED);
+    ASSERT(b->fetch_deadlines.count == 0 && b->in_flight_size == 0);
+}
+
+struct broker *broker_free(struct broker *b)
+{
+    if (b == NULL)
+        return NULL;
+    ASSERT(b->coord != NULL && b->dir != NULL);
+    broker_abandon(b);
+    broker_free_topics(b);
+    part_close(b->meta_part.part);
+    store_deinit(&b->store);
+    coord_free(b->coord);
+    meta_free(b->view);
+    heap_deinit(&b->fetch_deadlines);
+    buf_deinit(&b->scratch);
+    (void)io_close(b->lock);
+    free(b->dir);
+    free(b);
+    return NULL;
+}
+
+void broker_info(const struct broker *b, struct broker_info *out)
+{
+    ASSERT(b->topic_count == b->topics.count);
+    *out = (struct broker_info){.node_id = b->node_id,
+                                .incarnation = b->incarnation,
+                                .fresh = b->fresh,
+                                .topics = b->topic_count,
+                                .partitions = b->partition_count,
+                                .disk_free_size = b->space.free_size,
+                                .disk_full = b->disk_full};
+    memcpy(out->cluster_id, b->cluster_id, sizeof out->cluster_id);
+    ASSERT(out->cluster_id[sizeof out->cluster_id - 1] == '\0');
+}
+
+void broker_check(const struct broker *b)
+{
+    map_check(&b->topics);
+    heap_check(&b->fetch_deadlines);
+    ASSERT(b->topics.count == b->topic_count);
+    size_t partitions = 0;
+    for (size_t i = 0; i < b->topic_count; i++) {
+        const struct topic *t = b->sorted[i];
+        ASSERT(i == 0 || strcmp(b->sorted[i - 1]->name, t->name) < 0);
+        ASSERT(broker_find_topic(b, slice_str(t->name)) == t);
+        ASSERT((t->deletion != NULL) == list_linked(&t->deletions));
+        ASSERT(t->deletion == NULL || (t->deleting && t->busy));
+        partitions += (size_t)t->record.partitions;
+        for (int32_t k = 0; k < t->record.partitions; k++) {
+            const struct bpart *p = t->parts[k];
+            ASSERT(p->broker == b && p->topic == t && p->index == k);
+            ASSERT(p->state != BPART_LOADING || p->jobs > 0);
+            ASSERT((p->state == BPART_GONE) == t->deleting);
+            ASSERT(!list_linked(&p->due) || p->state == BPART_ONLINE);
+            ASSERT((p->part != NULL) == (p->state == BPART_ONLINE) || p->state == BPART_GONE);
+            if (p->part != NULL)
+                part_check(p->part);
+        }
+    }
+    ASSERT(partitions == b->partition_count);
+    part_check(b->meta_part.part);
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * broker: the semantics, free of sockets and clocks. Requests and time go in; completions come out;
+ * file work goes through the io and work seams.
+ *
+ * Every asynchronous request is a struct owned by the caller until its `done` ran. `done` runs
+ * exactly once, on the owner thread, never inside the starting call. Inputs (names, batches) are
+ * borrowed until then. Results are read in `done` or after it; what a fetch returns stays pinned
+ * until broker_fetch_release.
+ *
+ * The owner thread's turn: start any number of requests, work_drain(), then broker_run(), which
+ * fires timers, starts write rounds and delivers completions.
+ */
+#pragma once
+
+#include "engine/base/clock.h"
+#include "engine/base/heap.h"
+#include "engine/base/io.h"
+#include "engine/base/list.h"
+#include "engine/base/work.h"
+
+struct broker;
+struct config;
+struct meta_store;
+
+/* What can be said of a request or of one partition of it. Fronts translate (errmap.c). */
+enum broker_status {
+    BROKER_OK = 0,
+    BROKER_BAD_REQUEST,
+    BROKER_UNKNOWN_TOPIC,
+    BROKER_UNKNOWN_PARTITION,
+    BROKER_TOPIC_EXISTS,
+    BROKER_BAD_TOPIC_NAME,
+    BROKER_BAD_PARTITIONS,
+    BROKER_BAD_REPLICATION,
+    BROKER_BAD_CONFIG,
+    BROKER_BATCH_CORRUPT,
+    BROKER_BATCH_INVALID,
+    BROKER_BATCH_TIMESTAMP,
+    BROKER_BATCH_TOO_LARGE,
+    BROKER_SEQUENCE_GAP,
+    BROKER_PRODUCER_FENCED,
+    BROKER_OFFSET_OUT_OF_RANGE,
+    BROKER_LOADING,
+    BROKER_DISK_FULL,
+    BROKER_STORAGE,
+    BROKER_BUSY,
+    BROKER_TIMED_OUT,
+    BROKER_STOPPING,
+    BROKER_DENIED,
+};
+#define BROKER_STATUS_COUNT 23
+
+/* "unknown topic", ... static, never NULL. */
+const char *broker_status_text(enum broker_status s);
+
+/* --- life ---------------------------------------------------------------------------------- */
+
+struct broker_env {
+    struct io *io; /* borrowed for the broker's life, like all of these */
+    struct work *work;
+    const struct clock *clock; /* wall time for stamps and retention, monotonic for waits */
+    const char *dir;           /* data folder; created when missing */
+    struct config *config;     /* broker configuration, see config.h */
+    struct meta_store
+        *memory_view;      /* simulator: the view lives here instead of in LMDB; else NULL */
+    uint64_t seed;         /* for hash maps */
+    size_t descriptor_max; /* the process' limit; a third of it may be open segments; 0: 768 */
+    size_t reader_max;     /* mapped segments kept open; 0: 256 */
+    /* A fatal error: the process must end with exit code 9. Called at most once; the broker answers
+     * nothing afterwards. `what` is a finished line for the log. */
+    void (*fatal)(void *ctx, const char *what, int error);
+    /* A line for the operator's log, without time; level 0 info, 1 warning, 2 error. */
+    void (*log)(void *ctx, int level, const char *line);
+    void *ctx;
+};
+
+/* Conditions of broker_open; *why (static or NULL) says more. */
+#define BROKER_OPEN_LOCKED  1 /* another broker has this folder */
+#define BROKER_OPEN_NEWER   2 /* written by a newer format */
+#define BROKER_OPEN_FOREIGN 3 /* not empty and not kauri's: no `format` file */
+#define BROKER_OPEN_DAMAGED 4 /* `format` or `__meta` cannot be read */
+#define BROKER_OPEN_FULL    5 /* no space to start */
+
+/* Locks the folder, checks `format`, recovers `__meta`, checks and opens the view, reconciles the
+ * folder with the catalogue. Forks once (meta_verify): call it before work_pool_new's threads
+ * matter to you, or pass a work whose threads tolerate fork. 0, a condition, or -errno. *out is
+ * owned. */
+int broker_open(const struct broker_env *env, struct broker **out) MUST_CHECK;
+
+/* Timers, rounds, completions. Call after every turn. */
+void broker_run(struct broker *b);
+/* Monotonic ms of the next timer; INT64_MAX when none. */
+int64_t broker_next_ms(const struct broker *b);
+/* Stops: refuses new requests (BROKER_STOPPING), finishes rounds, fails waiters, checkpoints every
+ * partition. Done when broker_stopped() is true; keep draining and running until then. */
+void broker_stop(struct broker *b);
+bool broker_stopped(const struct broker *b);
+/* Frees; without a finished broker_stop it waits for the jobs that run, and is else as if the
+ * process had been killed: what was asked is never answered. NULL is fine. */
+struct broker *broker_free(struct broker *b);
+
+struct broker_info {
+    char cluster_id[23];
+    int32_t node_id;
+    uint64_t incarnation;
+    bool fresh; /* this start created the data folder */
+    size_t topics;
+    size_t partitions;
+    uint64_t disk_free_size;
+    bool disk_full; /* produce is refused */
+};
+void broker_info(const struct broker *b, struct broker_info *out);
+
+/* --- produce -------------------------------------------------------------------------------- */
+
+struct broker_produce_item {
+    struct slice topic;
+    int32_t partition;
+    uint8_t *batch; /* one batch; stamped in place; pinned until done */
+    size_t size;
+    /* results */
+    enum broker_status status;
+    const char *message;    /* static detail or NULL */
+    int64_t base_offset;    /* -1 unless BROKER_OK; the original's for a duplicate */
+    int64_t append_time_ms; /* -1: CreateTime */
+    int64_t log_start;
+};
+
+struct broker_produce {
+    struct broker_produce_item *items;
+    size_t count;
+    int acks; /* 0, 1, -1; with 0 done still runs, when the batches are no longer needed */
+    uint32_t timeout_ms; /* bounds the wait for replicas, as in Kafka; the disk is waited for */
+    void (*done)(struct broker_produce *req);
+    void *ctx;
+    struct { /* the broker's */
+        struct broker *broker;
+        size_t waiting;
+        struct list ready;
+        void *parts;
+        size_t size;
+    } priv;
+};
+
+/* Checks every item, reserves offsets, queues the batches for the partitions' next rounds. With
+ * acks=0 the batches must still stay until done. */
+void broker_produce(struct broker *b, struct broker_produce *req);
+
+/* --- fetch ---------------------------------------------------------------------------------- */
+
+struct broker_fetch_item {
+    struct slice topic;
+    int32_t partition;
+    int64_t offset;
+    size_t size_max;
+    /* results */
+    enum broker_status status;
+    int64_t log_start;
+    int64_t high_watermark;
+    int64_t next_good;  /* with BROKER_STORAGE */
+    struct slice bytes; /* whole batches, in the mapping; pinned until release */
+    void *pin;
+};
+
+struct broker_fetch {
+    struct broker_fetch_item *items;
+    size_t count;
+    uint32_t max_wait_ms;
+    size_t min_size;
+    size_t size_max;
+    void (*done)(struct broker_fetch *req);
+    void *ctx;
+    struct {
+        struct broker *broker;
+        struct list ready;
+        struct heap_node deadline;
+        void *waits;
+        size_t jobs;
+        unsigned tries;
+        bool failed;
+        bool final;
+    } priv;
+};
+
+/* Answers at once (through done) when min_size bytes are there, an item fails, or max_wait_ms is 0;
+ * else waits. The first batch of the first item with data comes whole, however large. */
+void broker_fetch(struct broker *b, struct broker_fetch *req);
+/* Unpins the results; call once after done, when the bytes were copied or sent. */
+void broker_fetch_release(struct broker *b, struct broker_fetch *req);
+/* The client is gone: completes soon, whatever was asked. */
+void broker_fetch_cancel(struct broker *b, struct broker_fetch *req);
+
+/* --- offsets -------------------------------------------------------------------------------- */
+
+#define BROKER_OFFSET_LATEST   (-1)
+#define BROKER_OFFSET_EARLIEST (-2)
+#define BROKER_OFFSET_MAX_TIME (-3) /* the record with the largest timestamp */
+
+struct broker_offset_item {
+    struct slice topic;
+    int32_t partition;
+    int64_t timestamp_ms; /* >= 0 or one of the above */
+    enum broker_status status;
+    int64_t offset;             /* -1: none */
+    int64_t found_timestamp_ms; /* -1 for latest and earliest */
+};
+
+struct broker_offsets {
+    struct broker_offset_item *items;
+    size_t count;
+    void (*done)(struct broker_offsets *req);
+    void *ctx;
+    struct {
+        struct list ready;
+        size_t waiting;
+    } priv;
+};
+
+/* Record-exact by timestamp; reads in a worker. */
+void broker_offsets(struct broker *b, struct broker_offsets *req);
+
+/* --- administration ------------------------------------------------------------------------- */
+
+struct broker_config_entry {
+    struct slice key;
+    struct slice value; /* p NULL: unset */
+};
+
+enum broker_admin_op {
+    BROKER_TOPIC_CREATE,
+    BROKER_TOPIC_DELETE,
+    BROKER_TOPIC_GROW,   /* more partitions */
+    BROKER_TOPIC_ALTER,  /* configs */
+    BROKER_TOPIC_TRIM,   /* move the log start of one partition */
+    BROKER_CONFIG_ALTER, /* dynamic broker configs */
+    BROKER_INIT_PRODUCER,
+};
+#define BROKER_ADMIN_OP_COUNT 7
+
+struct broker_admin {
+    enum broker_admin_op op;
+    struct slice topic;
+    int32_t partitions;  /* create (-1 default), grow; trim: the partition */
+    int32_t replication; /* create; -1 default */
+    const struct broker_config_entry *configs;
+    size_t config_count;
+    bool validate_only;
+    bool automatic; /* create on first use: obeys auto.create.topics.enable */
+    int64_t before; /* trim: offset, -1 the end */
+    /* results */
+    enum broker_status status;
+    char message[256];   /* "" or a sentence for the user */
+    int64_t log_start;   /* trim */
+    int64_t producer_id; /* init producer */
+    int16_t producer_epoch;
+    uint8_t topic_id[16];    /* create */
+    int32_t partition_count; /* create, grow */
+    void (*done)(struct broker_admin *req);
+    void *ctx;
+    struct {
+        struct list ready;
+        void *state;
+    } priv;
+};
+
+/* Durable before done. */
+void broker_admin(struct broker *b, struct broker_admin *req);
+
+/* --- looking around (synchronous, memory only) ------------------------------------------------ */
+
+struct broker_partition_info {
+    int32_t leader;
+    int32_t epoch;
+    int64_t log_start;      /* -1 while not loaded */
+    int64_t high_watermark; /* -1 while not loaded */
+    uint64_t size;          /* bytes on disk, 0 while not loaded */
+};
+
+struct broker_topic_info {
+    struct slice name; /* borrowed until the next call that changes topics */
+    uint8_t id[16];
+    int32_t partition_count;
+    int32_t replication;
+    bool internal;
+};
+
+/* 0, or 1 when there is no such topic. */
+int broker_topic(const struct broker *b, struct slice name,
+                 struct broker_topic_info *out) MUST_CHECK;
+/* The first topic in byte order behind `after` (p NULL: the first of all). 0, or 1 at the end.
+ * Internal topics included. O(log n). */
+int broker_topic_after(const struct broker *b, struct slice after,
+                       struct broker_topic_info *out) MUST_CHECK;
+/* 0, or 1 when there is no such partition. Loads nothing unless `load`: then recovery starts in the
+ * background and later calls see the figures. */
+int broker_partition(struct broker *b, struct slice topic, int32_t partition, bool load,
+                     struct broker_partition_info *out) MUST_CHECK;
+/* Calls fn for every config key of a topic (p NULL: of the broker) with its value in force. */
+void broker_configs(const struct broker *b, struct slice topic,
+                    void (*fn)(void *ctx, const char *key, const char *value, const char *source,
+                               const char *help),
+                    void *ctx);
+/* Walks all invariants; asserts. For tests. */
+void broker_check(const struct broker *b);

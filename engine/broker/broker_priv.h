@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * broker_priv: the broker's own structures, shared by the files of this folder.
+ *
+ *   broker --> topics (map by name, array in name order) --> bpart[] --> part (engine/store)
+ *          --> coord (cluster records, over the log __meta) --> view (LMDB)
+ *          --> due[sync|os]: bparts with work for a round; at most one round of each kind is out
+ *          --> ready lists: requests whose done runs at the end of broker_run
+ */
+#pragma once
+
+#include "engine/broker/broker.h"
+#include "engine/broker/catalog.h"
+#include "engine/broker/config.h"
+#include "engine/broker/coord.h"
+#include "engine/meta/meta.h"
+#include "engine/store/round.h"
+
+#define BROKER_ITEMS_MAX           4096
+#define BROKER_INFLATE_MAX         (64u << 20)
+#define BROKER_BATCH_INFLATE(size) ((size)*64 > (16u << 20) ? (size)*64 : (16u << 20))
+
+/* One partition of one topic, or of __meta (topic NULL). */
+enum bpart_state {
+    BPART_IDLE,    /* on disk, not opened yet */
+    BPART_LOADING, /* a worker recovers it */
+    BPART_ONLINE,
+    BPART_FAILED, /* cannot be opened: answered with BROKER_STORAGE */
+    BPART_GONE,   /* its topic is being deleted */
+};
+#define BPART_STATE_COUNT 5
+
+struct bpart {
+    struct broker *broker;
+    struct topic *topic;
+    struct part *part; /* owned; NULL unless ONLINE */
+    struct list due;   /* in broker->due[] */
+    struct list load;  /* in broker->loads, to be opened in the background */
+    struct list waits; /* struct broker_fetch_wait */
+    int64_t shown;     /* what consumers saw while durability was os, not durable yet */
+    int64_t trimming;  /* of the round that is out: part->trim_to when it began */
+    int32_t index;
+    uint32_t jobs; /* rounds, loads, warms and queries under way */
+    enum bpart_state state;
+    bool on_disk;
+    bool flush;         /* the next round syncs what is only written */
+    bool checkpointing; /* the round that is out shall make a recovery point */
+    bool sync;          /* __meta */
+};
+
+/* Settings looked up once per change, not per batch. */
+struct topic_limits {
+    size_t message_size_max;
+    int64_t before_max_ms;
+    int64_t after_max_ms;
+    int64_t retention_ms;
+    int64_t retention_size;
+    int64_t flush_ms; /* durability=os */
+    bool append_time;
+    bool compacted;
+    bool expires; /* cleanup.policy has delete */
+    bool sync;
+    struct part_config part;
+};
+
+struct broker_change; /* broker_admin.c */
+
+struct topic {
+    char *name; /* owned */
+    struct catalog_topic record;
+    struct topic_limits limits;
+    struct bpart **parts;  /* owned, record.partitions of them */
+    int64_t revision;      /* of its coordination record */
+    int64_t next_flush_ms; /* monotonic */
+    struct list deletions; /* in broker->deleting, until no worker has one of its partitions */
+    struct broker_change *deletion;
+    bool busy; /* a change is under way */
+    bool deleting;
+};
+
+struct broker_round {
+    struct round round;
+    struct broker *broker;
+    bool out;
+};
+
+struct broker_space { /* free space, looked up in a worker */
+    struct work_job job;
+    struct broker *broker;
+    uint64_t free_size;
+    uint64_t total_size;
+    int result;
+    bool out;
+};
+
+struct broker {
+    struct broker_env env;
+    char *dir; /* owned */
+    struct io *io;
+    struct io_file *lock;
+    struct store store;
+    struct coord *coord;
+    struct bpart meta_part; /* __meta */
+    struct meta *view;
+    struct map topics;     /* name -> struct topic */
+    struct topic **sorted; /* owned array, by name */
+    size_t topic_count;
+    size_t partition_count;
+    struct list due[2]; /* [1] rounds that sync, [0] rounds that do not */
+    struct broker_round rounds[2];
+    struct list loads;
+    unsigned loading;
+    struct list ready_produce;
+    struct list ready_fetch;
+    struct list ready_offsets;
+    struct list ready_admin;
+    struct list stalled_pids; /* broker_admin waiting for a block of producer ids */
+    struct list deleting;     /* struct topic whose folders wait to be removed */
+    struct list trims;        /* broker_admin waiting for a round to move a log start */
+    struct list creating;     /* struct broker_change: topics that are not in the map yet */
+    size_t coming_topics;     /* what changes under way will add to the counts */
+    size_t coming_partitions;
+    struct heap fetch_deadlines;
+    struct broker_space space;
+    struct buf scratch; /* inflated batches */
+    size_t in_flight_size;
+    int64_t pid_next;
+    int64_t pid_limit;
+    int64_t next_retention_ms; /* monotonic, like all of these */
+    int64_t next_space_ms;
+    int64_t next_flush_ms;
+    int64_t next_expire_ms;
+    int64_t clock_shift_ms; /* wall - monotonic at the last retention check */
+    char cluster_id[23];
+    int32_t node_id;
+    uint64_t incarnation;
+    size_t admins; /* requests under way, for a clean stop */
+    bool pid_busy;
+    bool fresh;
+    bool after_error; /* the last run ended by an I/O error: see part_open_options.rewrite_tail */
+    bool disk_full;
+    bool stuck; /* some partition has work that failed for lack of space */
+    bool stopping;
+    bool stopped;
+    bool checkpointed;
+    bool dead; /* a fatal error was reported */
+};
+
+/* broker.c */
+__attribute__((format(printf, 3, 4))) void broker_log(struct broker *b, int level, const char *fmt,
+                                                      ...);
+void broker_fatal(struct broker *b, const char *what, int error);
+int64_t broker_now(const struct broker *b);  /* monotonic ms */
+int64_t broker_wall(const struct broker *b); /* Unix ms */
+
+/* broker_topics.c: the catalogue in memory. */
+struct topic *broker_find_topic(const struct broker *b, struct slice name);
+/* NULL when the index is out of range. */
+struct bpart *broker_find_part(struct topic *t, int32_t index);
+/* Adds a live topic from its record; folders are not touched. Takes record over. */
+struct topic *broker_add_topic(struct broker *b, struct slice name, struct catalog_topic *record,
+                               int64_t revision);
+void broker_remove_topic(struct broker *b, struct topic *t);
+void broker_grow_topic(struct broker *b, struct topic *t, int32_t partitions);
+void broker_refresh_topic(struct broker *b, struct topic *t);
+void broker_refresh_topics(struct broker *b);
+void broker_free_topics(struct broker *b);
+
+/* bpart.c */
+void bpart_init(struct bpart *p, struct broker *b, struct topic *t, int32_t index);
+struct bpart *bpart_new(struct broker *b, struct topic *t, int32_t index);
+/* 0 when online; else starts loading where that helps and returns BROKER_LOADING, BROKER_STORAGE or
+ * BROKER_UNKNOWN_PARTITION. */
+enum broker_status bpart_use(struct bpart *p);
+/* Queues for a background load. */
+void bpart_load_later(struct bpart *p);
+void bpart_load_some(struct broker *b);
+/* Hands the topic's limits to the open partition. */
+void bpart_configure(struct bpart *p);
+/* The topic's durability went from os to sync: what waits and what is only written gets a sync. */
+void bpart_tighten(struct bpart *p);
+/* There is work for a round. */
+void bpart_due(struct bpart *p);
+bool bpart_syncs(const struct bpart *p);
+/* End of what consumers may see. */
+int64_t bpart_visible(const struct bpart *p);
+/* Appends "<dir>/<topic>-<index>" and a NUL that is not counted. */
+void bpart_path(const struct bpart *p, struct buf *out);
+
+/* broker_rounds.c */
+void broker_start_rounds(struct broker *b);
+bool broker_rounds_out(const struct broker *b);
+
+/* broker_fetch.c */
+void broker_fetch_wake(struct broker *b, struct bpart *p);
+void broker_fetch_timers(struct broker *b);
+void broker_fetch_fail_all(struct broker *b);
+
+/* broker_retention.c: everything periodic. */
+void broker_periodic(struct broker *b);
+int64_t broker_periodic_next(const struct broker *b);
+void broker_check_space(struct broker *b);
+
+/* broker_admin.c */
+void broker_admin_ready(struct broker *b, struct broker_admin *a);
+/* Goes on with deletions that waited until no worker had a partition in hand. */
+void broker_delete_some(struct broker *b);
+/* A round of the partition ended, or the partition goes: answers its trims. */
+void broker_trim_done(struct broker *b, struct bpart *p);
+/* The broker stops: what still waits for a trim is refused. */
+void broker_trim_fail_all(struct broker *b);
+/* Gives back the memory of deletions that wait; the broker is being freed. */
+void broker_delete_abandon(struct broker *b);
+void broker_resume_deletes(struct broker *b);
+void broker_load_dynamic_configs(struct broker *b);
+
+/* broker_open.c: the data folder, from its lock to its catalogue. 0, BROKER_OPEN_* or -errno. */
+int broker_open_folder(struct broker *b) MUST_CHECK;
+/* From the records of the coordination to topics; matches them with the folders there are. */
+int broker_open_catalogue(struct broker *b) MUST_CHECK;
+/* Leaves or removes the flag of an error exit. */
+void broker_flag_error(struct broker *b);
+void broker_unflag_error(struct broker *b);

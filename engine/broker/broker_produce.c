@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * broker_produce: checks each batch, reserves its offsets, waits for its round.
+ *
+ * Order of checks, as Kafka's: topic and partition, size, structure and CRC, timestamps, sequence.
+ * A duplicate is not answered from the producer's memory alone: it waits until the original is as
+ * durable as this request's topic asks.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/broker/broker_priv.h"
+
+struct broker_produce_part {
+    struct part_append append;
+    struct part_wait wait;
+    struct broker_produce *req;
+    struct broker_produce_item *item;
+    struct part *part;
+};
+
+static void broker_produce_finish(struct broker_produce *req)
+{
+    struct broker *b = req->priv.broker;
+    ASSERT(req->priv.waiting > 0);
+    ASSERT(b->in_flight_size >= req->priv.size);
+    ASSERT(!list_linked(&req->priv.ready));
+    if (--req->priv.waiting > 0)
+        return;
+    ASSERT(req->priv.parts != NULL);
+    b->in_flight_size -= req->priv.size;
+    free(req->priv.parts);
+    req->priv.parts = NULL;
+    list_add_tail(&b->ready_produce, &req->priv.ready);
+}
+
+static void broker_produce_settle(struct broker_produce_part *pp, int result)
+{
+    struct broker_produce_item *item = pp->item;
+    ASSERT(pp->part != NULL && pp->req->priv.waiting > 0);
+    if (result == 0) {
+        item->status = BROKER_OK;
+        item->base_offset = pp->append.base_offset;
+        item->log_start = pp->part->log_start;
+    } else {
+        item->status = result == IO_FULL   ? BROKER_DISK_FULL
+                       : result == -ENOENT ? BROKER_UNKNOWN_TOPIC /* deleted meanwhile */
+                                           : BROKER_STORAGE;
+        item->base_offset = -1;
+        item->append_time_ms = -1;
+    }
+    broker_produce_finish(pp->req);
+}
+
+static void broker_produce_appended(struct part_append *a, int result)
+{
+    ASSERT(a->done == broker_produce_appended);
+    broker_produce_settle(LIST_ENTRY(a, struct broker_produce_part, append), result);
+}
+
+static void broker_produce_waited(struct part_wait *w, int result)
+{
+    ASSERT(w->done == broker_produce_waited);
+    broker_produce_settle(LIST_ENTRY(w, struct broker_produce_part, wait), result);
+}
+
+static enum broker_status broker_produce_refuse(struct broker_produce_item *item,
+                                                enum broker_status status, const char *message)
+{
+    ASSERT(status != BROKER_OK);
+    item->status = status;
+    item->message = message;
+    item->base_offset = item->append_time_ms = item->log_start = -1;
+    return status;
+}
+
+static enum broker_status broker_produce_fault(struct broker_produce_item *item,
+                                               enum batch_fault fault)
+{
+    ASSERT(fault != BATCH_OK && fault != BATCH_WRONG_MAX);
+    const char *text = batch_fault_text(fault);
+    if (fault == BATCH_BAD_CRC || fault == BATCH_SHORT || fault == BATCH_BAD_LENGTH)
+        return broker_produce_refuse(item, BROKER_BATCH_CORRUPT, text);
+    if (fault == BATCH_BAD_TIMESTAMP)
+        return broker_produce_refuse(item, BROKER_BATCH_TIMESTAMP, text);
+    if (fault == BATCH_TOO_LARGE)
+        return broker_produce_refuse(item, BROKER_BATCH_TOO_LARGE, text);
+    return broker_produce_refuse(item, BROKER_BATCH_INVALID, text);
+}
+
+/* The batch itself: structure, timestamps; stamps append time. */
+static enum broker_status broker_produce_check(struct broker *b, const struct topic *t,
+                                               struct broker_produce_item *item,
+                                               struct batch_header *h)
+{
+    const struct topic_limits *l = &t->limits;
+    int64_t now = broker_wall(b);
+    struct batch_rules rules = {.inflate_max = BROKER_BATCH_INFLATE(item->size),
+                                .key_required = l->compacted,
+                                .scratch = &b->scratch};
+    if (rules.inflate_max > BROKER_INFLATE_MAX)
+        rules.inflate_max = BROKER_INFLATE_MAX;
+    enum batch_fault fault = batch_validate(slice_of(item->batch, item->size), &rules, h);
+    if (fault == BATCH_WRONG_MAX) {
+        batch_stamp_max_timestamp(item->batch, h->max_timestamp);
+        fault = batch_parse(slice_of(item->batch, item->size), h);
+    }
+    if (fault != BATCH_OK)
+        return broker_produce_fault(item, fault);
+    ASSERT(h->size == item->size); /* one batch and nothing behind it */
+    if (l->append_time) {
+        batch_stamp_append_time(item->batch, now);
+        item->append_time_ms = now;
+        fault = batch_parse(slice_of(item->batch, item->size), h);
+        ASSERT(fault == BATCH_OK);
+        return BROKER_OK;
+    }
+    if (h->max_timestamp >= 0 && l->before_max_ms < INT64_MAX &&
+        h->base_timestamp < now - l->before_max_ms)
+        return broker_produce_refuse(item, BROKER_BATCH_TIMESTAMP,
+                                     "older than message.timestamp.before.max.ms allows");
+    if (l->after_max_ms < INT64_MAX && h->max_timestamp - l->after_max_ms > now)
+        return broker_produce_refuse(item, BROKER_BATCH_TIMESTAMP,
+                                     "further ahead than message.timestamp.after.max.ms allows");
+    return BROKER_OK;
+}
+
+static enum broker_status broker_produce_find(struct broker *b, struct broker_produce_item *item,
+                                              struct bpart **out)
+{
+    ASSERT(out != NULL && *out == NULL);
+    struct topic *t = broker_find_topic(b, item->topic);
+    if (t == NULL || t->deleting)
+        return broker_produce_refuse(item, BROKER_UNKNOWN_TOPIC, NULL);
+    if (catalog_name_internal(item->topic))
+        return broker_produce_refuse(item, BROKER_DENIED, "this topic is the broker's own");
+    struct bpart *p = broker_find_part(t, item->partition);
+    if (p == NULL)
+        return broker_produce_refuse(item, BROKER_UNKNOWN_PARTITION, NULL);
+    if (item->size > t->limits.message_size_max)
+        return broker_produce_refuse(item, BROKER_BATCH_TOO_LARGE, "over max.message.bytes");
+    enum broker_status s = bpart_use(p);
+    if (s != BROKER_OK)
+        return broker_produce_refuse(item, s, NULL);
+    *out = p;
+    return BROKER_OK;
+}
+
+/* Queues one item; BROKER_OK means that it waits for its round. */
+static enum broker_status broker_produce_append(struct broker *b, struct bpart *p,
+                                                struct broker_produce_part *pp)
+{
+    ASSERT(p->state == BPART_ONLINE && p->part != NULL);
+    ASSERT(pp->append.header.size == pp->item->size);
+    struct broker_produce_item *item = pp->item;
+    pp->append.batch = item->batch;
+    pp->append.done = broker_produce_appended;
+    pp->part = p->part;
+    int r = part_append(p->part, &pp->append, broker_wall(b));
+    switch (r) {
+    case 0:
+        ASSERT(pp->append.last_offset < p->part->reserved);
+        bpart_due(p);
+        return BROKER_OK;
+    case PART_DUPLICATE:
+        pp->wait.offset = pp->append.last_offset;
+        pp->wait.done = broker_produce_waited;
+        if (!part_wait(p->part, &pp->wait, bpart_syncs(p)))
+            broker_produce_settle(pp, 0);
+        return BROKER_OK;
+    case PART_GAP:
+        return broker_produce_refuse(item, BROKER_SEQUENCE_GAP,
+                                     "a batch of this producer before this one is missing");
+    case PART_FENCED:
+        return broker_produce_refuse(item, BROKER_PRODUCER_FENCED,
+                                     "a newer producer epoch is known");
+    case PART_PRODUCERS:
+        return broker_produce_refuse(item, BROKER_BUSY, "too many producer ids in this partition");
+    default: /* PART_TOO_LARGE */
+        return broker_produce_refuse(item, BROKER_BATCH_TOO_LARGE, "larger than segment.bytes");
+    }
+}
+
+static void broker_produce_item(struct broker *b, struct broker_produce_part *pp)
+{
+    ASSERT(pp->req->priv.waiting > 0);
+    struct bpart *p = NULL;
+    pp->item->append_time_ms = -1;
+    pp->item->log_start = -1;
+    pp->item->message = NULL;
+    enum broker_status s = broker_produce_find(b, pp->item, &p);
+    if (s == BROKER_OK)
+        s = broker_produce_check(b, p->topic, pp->item, &pp->append.header);
+    if (s == BROKER_OK)
+        s = broker_produce_append(b, p, pp);
+    if (s != BROKER_OK)
+        broker_produce_finish(pp->req);
+}
+
+/* Refuses the whole request; NULL message: the status says it all. */
+static void broker_produce_refuse_all(struct broker *b, struct broker_produce *req,
+                                      enum broker_status status, const char *message)
+{
+    ASSERT(req->priv.waiting == 0 && req->priv.parts == NULL);
+    ASSERT(status != BROKER_OK);
+    for (size_t i = 0; i < req->count; i++)
+        (void)broker_produce_refuse(&req->items[i], status, message);
+    list_add_tail(&b->ready_produce, &req->priv.ready);
+}
+
+void broker_produce(struct broker *b, struct broker_produce *req)
+{
+    ASSERT(req->done != NULL);
+    ASSERT(req->items != NULL || req->count == 0);
+    size_t size = 0;
+    req->priv = (typeof(req->priv)){.broker = b};
+    list_init(&req->priv.ready);
+    for (size_t i = 0; i < req->count; i++)
+        size += req->items[i].size;
+    if (b->stopping)
+        return broker_produce_refuse_all(b, req, BROKER_STOPPING, NULL);
+    if (b->disk_full)
+        return broker_produce_refuse_all(b, req, BROKER_DISK_FULL, NULL);
+    if (req->count > BROKER_ITEMS_MAX || req->acks < -1 || req->acks > 1)
+        return broker_produce_refuse_all(b, req, BROKER_BAD_REQUEST, "acks is 0, 1 or -1 (all)");
+    if (b->in_flight_size + size > (size_t)config_i64(b->env.config, CONFIG_REQUEST_BYTES_MAX))
+        return broker_produce_refuse_all(b, req, BROKER_BUSY, "queued.max.request.bytes reached");
+    struct broker_produce_part *parts = calloc(req->count + 1, sizeof *parts);
+    ASSERT(parts != NULL);
+    req->priv.parts = parts;
+    req->priv.size = size;
+    req->priv.waiting = req->count + 1; /* one for this function */
+    b->in_flight_size += size;
+    for (size_t i = 0; i < req->count; i++) {
+        parts[i].req = req;
+        parts[i].item = &req->items[i];
+        broker_produce_item(b, &parts[i]);
+    }
+    broker_produce_finish(req);
+}

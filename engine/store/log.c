@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * log: see log.h. A round of one partition, run in the caller's thread.
+ */
+#include "engine/store/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/store/query.h"
+#include "engine/store/round.h"
+#include "engine/store/truncate.h"
+
+#define LOG_SEGMENT_SIZE   (1u << 30)
+#define LOG_SEGMENT_MS     (7LL * 24 * 3600 * 1000)
+#define LOG_INDEX_INTERVAL 4096
+#define LOG_INFLATE_MAX    (64u << 20)
+
+struct log {
+    struct store store;
+    struct io *own_io; /* NULL when the caller gave one */
+    struct part *part;
+    char *dir;
+    struct part_config config;
+    struct part_recovery recovery;
+    struct buf scratch;
+};
+
+struct log_append {
+    struct part_append append;
+    struct buf batch; /* owned */
+};
+
+static int log_open_part(struct log *l, int64_t now_ms)
+{
+    struct part_open_options o = {.dir = l->dir, .config = l->config, .now_ms = now_ms};
+    ASSERT(l->part == NULL && l->dir != NULL);
+    return part_open(&l->store, &o, &l->part, &l->recovery);
+}
+
+static void log_free(struct log *l)
+{
+    ASSERT(l->part == NULL || list_empty(&l->part->pending));
+    part_close(l->part);
+    store_deinit(&l->store);
+    io_real_free(l->own_io);
+    buf_deinit(&l->scratch);
+    free(l->dir);
+    free(l);
+}
+
+int log_open(const struct log_options *o, struct log **out)
+{
+    struct log *l = assert_memory(calloc(1, sizeof *l), sizeof *l);
+    ASSERT(o->dir != NULL && o->dir[0] != '\0');
+    ASSERT(o->segment_size_max <= UINT32_MAX);
+    l->own_io = o->io == NULL ? io_real_new() : NULL;
+    store_init(&l->store, &(struct store_options){.io = o->io != NULL ? o->io : l->own_io});
+    l->dir = assert_memory(strdup(o->dir), strlen(o->dir) + 1);
+    l->config = (struct part_config){
+        .segment_size_max = o->segment_size_max > 0 ? o->segment_size_max : LOG_SEGMENT_SIZE,
+        .segment_ms = o->segment_ms > 0 ? o->segment_ms : LOG_SEGMENT_MS,
+        .index_interval_size =
+            o->index_interval_size > 0 ? o->index_interval_size : LOG_INDEX_INTERVAL,
+        .checkpoint_size = o->checkpoint_size,
+    };
+    int r = log_open_part(l, o->now_ms);
+    if (r != 0) {
+        log_free(l);
+        return r;
+    }
+    ASSERT(l->part != NULL);
+    *out = l;
+    return 0;
+}
+
+static void log_drop(struct part_append *a, int result)
+{
+    struct log_append *la = LIST_ENTRY(a, struct log_append, append);
+    ASSERT(result <= 0 || result == IO_FULL);
+    buf_deinit(&la->batch);
+    free(la);
+}
+
+static void log_drop_pending(struct log *l)
+{
+    struct part *p = l->part;
+    if (p == NULL)
+        return;
+    for (struct list *n = list_pop(&p->pending); n != NULL; n = list_pop(&p->pending))
+        log_drop(LIST_ENTRY(n, struct part_append, link), 0);
+    ASSERT(list_empty(&p->pending));
+}
+
+int log_close(struct log *l)
+{
+    int r = 0;
+    if (l == NULL)
+        return 0;
+    bool clean = l->part != NULL && list_empty(&l->part->pending);
+    log_drop_pending(l);
+    if (clean && l->part->failed == 0) { /* with dropped appends the producers ran ahead: recover */
+        part_checkpoint(l->part);
+        r = log_sync(l, 0);
+    }
+    if (l->part != NULL && l->part->failed != 0)
+        r = l->part->failed;
+    log_free(l);
+    return r > 0 ? 0 : r;
+}
+
+const struct part_recovery *log_recovery(const struct log *l)
+{
+    ASSERT(l != NULL);
+    return &l->recovery;
+}
+
+/* Takes the batch bytes over. */
+static int log_queue(struct log *l, struct log_append *a, int64_t now_ms, int64_t *offset)
+{
+    a->append.batch = a->batch.p;
+    a->append.done = log_drop;
+    ASSERT(a->batch.size == a->append.header.size);
+    int r = part_append(l->part, &a->append, now_ms);
+    if (offset != NULL && (r == 0 || r == PART_DUPLICATE))
+        *offset = a->append.base_offset;
+    if (r != 0)
+        log_drop(&a->append, 0);
+    return r;
+}
+
+int log_append_record(struct log *l, int64_t timestamp, struct slice key, struct slice value,
+                      int64_t *offset)
+{
+    size_t max = l->config.segment_size_max;
+    ASSERT(l->part != NULL && max > 0);
+    if (key.size > max || value.size > max - key.size)
+        return PART_TOO_LARGE; /* before it is built */
+    struct log_append *a = assert_memory(calloc(1, sizeof *a), sizeof *a);
+    struct batch_build b;
+    struct batch_build_options o = batch_build_plain();
+    batch_build_init(&b);
+    batch_build_add(&b, timestamp, key, value, NULL, 0);
+    batch_build_finish(&b, &o, &a->batch);
+    batch_build_deinit(&b);
+    enum batch_fault fault = batch_parse(buf_slice(&a->batch), &a->append.header);
+    ASSERT(fault == BATCH_OK && a->append.header.count == 1);
+    ASSERT(a->append.header.producer_id < 0);
+    return log_queue(l, a, timestamp, offset);
+}
+
+int log_append_batch(struct log *l, struct slice batch, int64_t now_ms, int64_t *offset)
+{
+    struct batch_rules rules = {.inflate_max = LOG_INFLATE_MAX, .scratch = &l->scratch};
+    struct batch_header h;
+    ASSERT(l->part != NULL);
+    enum batch_fault fault = batch_validate(batch, &rules, &h);
+    if (fault != BATCH_OK && fault != BATCH_WRONG_MAX)
+        return PART_INVALID;
+    struct log_append *a = assert_memory(calloc(1, sizeof *a), sizeof *a);
+    buf_append(&a->batch, batch.p, batch.size);
+    if (fault == BATCH_WRONG_MAX)
+        batch_stamp_max_timestamp(a->batch.p, h.max_timestamp);
+    a->append.header = h;
+    return log_queue(l, a, now_ms, offset);
+}
+
+int log_sync(struct log *l, int64_t now_ms)
+{
+    struct round r;
+    ASSERT(l->part != NULL);
+    if (l->part->failed != 0)
+        return l->part->failed;
+    if (!part_round_due(l->part, true))
+        return 0;
+    round_init(&r, l->store.io, true);
+    round_add(&r, l->part, now_ms);
+    int64_t end = l->part->reserved;
+    int e = round_run_now(&r);
+    part_check(l->part);
+    ASSERT(e <= 0);
+    if (e != 0)
+        return e;
+    return l->part->durable < end ? IO_FULL : 0;
+}
+
+int64_t log_start(const struct log *l)
+{
+    ASSERT(l->part->log_start <= l->part->durable);
+    return l->part->log_start;
+}
+
+int64_t log_end(const struct log *l)
+{
+    ASSERT(l->part->durable >= 0);
+    return l->part->durable;
+}
+
+int log_read(struct log *l, int64_t offset, size_t size_max, struct log_view *out,
+             int64_t *next_good)
+{
+    struct part_read q = {
+        .offset = offset, .bound = l->part->durable, .size_max = size_max, .may_wait = true};
+    struct part_extent extent;
+    struct part_warm warm;
+    int r = PART_COLD;
+    ASSERT(out != NULL && next_good != NULL);
+    while (r == PART_COLD) { /* to open the segment, perhaps once more for a new index */
+        r = part_read(l->part, &q, &extent, &warm, next_good);
+        if (r == PART_COLD) {
+            part_warm_run(&warm);
+            int e = part_warm_done(l->part, &warm);
+            if (e != 0)
+                return e;
+        }
+    }
+    ASSERT(r != 0 || (extent.next_offset > offset && extent.next_offset <= q.bound));
+    if (r == 0)
+        *out = (struct log_view){extent.bytes, extent.next_offset, extent.pin};
+    return r;
+}
+
+void log_view_release(struct log_view *v)
+{
+    ASSERT(v->pin != NULL);
+    reader_unpin(v->pin);
+    *v = (struct log_view){0};
+}
+
+int log_find_time(struct log *l, int64_t timestamp, int64_t *offset, int64_t *found)
+{
+    struct query q;
+    ASSERT(timestamp >= 0 && offset != NULL && found != NULL);
+    query_init(&q, l->part, timestamp, l->part->durable);
+    query_run(&q);
+    int r = q.result;
+    ASSERT(q.offset < l->part->durable);
+    if (r == 0) {
+        *offset = q.offset;
+        *found = q.offset >= 0 ? q.found_timestamp : BATCH_NO_TIMESTAMP;
+    }
+    query_deinit(&q);
+    return r;
+}
+
+int log_trim(struct log *l, int64_t offset, int64_t now_ms)
+{
+    ASSERT(l->part->trim_to <= l->part->durable);
+    if (offset > l->part->durable)
+        return PART_OUT_OF_RANGE;
+    part_trim(l->part, offset);
+    int r = log_sync(l, now_ms);
+    return r == 0 && l->part->trim_to >= 0 ? IO_FULL : r;
+}
+
+int log_truncate(struct log *l, int64_t offset, int64_t now_ms)
+{
+    struct part_open_options o = {.dir = l->dir, .config = l->config, .now_ms = now_ms};
+    int64_t end;
+    log_drop_pending(l);
+    l->part = part_close(l->part);
+    ASSERT(l->part == NULL && offset >= 0);
+    int r = truncate_part(&l->store, &o, offset, &end);
+    if (r < 0)
+        return r;
+    int opened = log_open_part(l, now_ms);
+    return opened > 0 ? -ENOSPC : opened != 0 ? opened : r;
+}
+
+struct part *log_part(struct log *l)
+{
+    ASSERT(l->part != NULL);
+    return l->part;
+}

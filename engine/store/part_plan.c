@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * part_plan: what a round will do to a partition, decided by the owner thread when the round is
+ * taken: which bytes go where, which index entries, where a segment ends and the next begins,
+ * whether a recovery point is written and which segments go. The worker (round.c) only executes it,
+ * and part_take_back (part.c) can undo it as a whole.
+ *
+ *   appends   each batch at the active segment's end; before it a roll, when it must
+ *   trim      log start moves; a roll when everything goes, so that the end offset lives on in the
+ *             name of an empty segment; segments below the new start are dropped
+ *   state     recovery point and producer snapshot at the reserved end: after a roll, after
+ *             checkpoint_size bytes, with every trim, and when asked for
+ */
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/store/index.h"
+#include "engine/store/part_priv.h"
+#include "engine/store/round.h"
+
+static struct round_write *part_plan_write(struct part *p, struct part_round *r)
+{
+    struct segment *s = part_active(p);
+    r->writes = realloc(r->writes, (r->write_count + 1) * sizeof *r->writes);
+    ASSERT(r->writes != NULL && s != NULL);
+    struct round_write *w = &r->writes[r->write_count++];
+    *w = (struct round_write){
+        .base = s->base,
+        .pos = s->size,
+        .alloc = s->alloc,
+        .index_pos = s->index_size,
+        .timeindex_pos = s->timeindex_size,
+        .create = !s->exists,
+    };
+    if (p->pending_count > 0) {
+        w->iov = calloc(p->pending_count, sizeof *w->iov);
+        ASSERT(w->iov != NULL);
+    }
+    return w;
+}
+
+/* Ends the active segment behind what is planned for it: a last time entry tells its largest
+ * timestamp to whoever opens it later. */
+static void part_plan_seal(struct part *p, struct part_round *r, int64_t next_offset)
+{
+    struct segment *s = part_active(p);
+    struct round_write *w = r->write_count > 0 ? &r->writes[r->write_count - 1] : NULL;
+    if (w == NULL || w->base != s->base)
+        w = part_plan_write(p, r);
+    ASSERT(next_offset > s->base);
+    index_append_time(&w->timeindex, (struct index_time_entry){s->max_timestamp,
+                                                               (uint32_t)(next_offset - s->base)});
+    s->timeindex_size += INDEX_TIME_ENTRY_SIZE;
+    w->seal = true;
+}
+
+static bool part_must_roll(const struct part *p, const struct batch_header *h)
+{
+    const struct segment *s = part_active(p);
+    if (s == NULL)
+        return true;
+    if (p->roll || batch_last_offset(h) - s->base > INT32_MAX)
+        return true;
+    if (s->size == 0)
+        return false;
+    if (s->size + h->size > p->config.segment_size_max)
+        return true;
+    return s->first_timestamp >= 0 && h->max_timestamp - s->first_timestamp > p->config.segment_ms;
+}
+
+static void part_plan_roll(struct part *p, struct part_round *r, int64_t next_offset)
+{
+    ASSERT(p->count == 0 || part_active(p)->base < next_offset);
+    if (p->count > 0)
+        part_plan_seal(p, r, next_offset);
+    part_add_segment(p, next_offset);
+    part_plan_write(p, r);
+    p->roll = false;
+    p->want_checkpoint = p->want_checkpoint || p->count > 1;
+}
+
+static void part_plan_append(struct part *p, struct part_round *r, struct part_append *a)
+{
+    struct batch_header *h = &a->header;
+    if (part_must_roll(p, h))
+        part_plan_roll(p, r, h->base_offset);
+    else if (r->write_count == 0)
+        part_plan_write(p, r);
+    struct round_write *w = &r->writes[r->write_count - 1];
+    ASSERT(w->iov != NULL && w->base == part_active(p)->base);
+    w->iov[w->iov_count++] = (struct iovec){a->batch, h->size};
+    w->size += h->size;
+    part_index_batch(p, part_active(p), h, &w->index, &w->timeindex);
+    p->since_checkpoint += h->size;
+}
+
+static void part_plan_appends(struct part *p, struct part_round *r)
+{
+    LIST_EACH (node, &p->pending) {
+        part_plan_append(p, r, LIST_ENTRY(node, struct part_append, link));
+    }
+    ASSERT(list_empty(&r->appends));
+    list_splice(&r->appends, &p->pending);
+    p->pending_count = 0;
+    p->pending_size = 0;
+}
+
+static void part_plan_trim(struct part *p, struct part_round *r)
+{
+    struct segment *s = part_active(p);
+    ASSERT(p->trim_to <= p->written);
+    if (p->trim_to == p->reserved && s != NULL && s->base < p->reserved)
+        part_plan_roll(p, r, p->reserved); /* the end offset lives on in an empty segment */
+    p->log_start = p->trim_to;
+    for (size_t i = 0; i + 1 < p->count && p->segments[i + 1]->base <= p->trim_to; i++) {
+        r->drops = realloc(r->drops, (r->drop_count + 1) * sizeof *r->drops);
+        ASSERT(r->drops != NULL);
+        r->drops[r->drop_count++] = p->segments[i]->base;
+    }
+}
+
+static void part_plan_first_state(const struct part *p, struct part_round *r)
+{
+    struct state state = {
+        .log_start = p->log_start,
+        .recovery_offset = p->written,
+        .recovery_base = p->written,
+        .first_timestamp = BATCH_NO_TIMESTAMP,
+        .max_timestamp = BATCH_NO_TIMESTAMP,
+        .epoch = p->epoch,
+        .generation = p->generation,
+    };
+    state_encode(&state, &r->first_state);
+}
+
+static void part_plan_state(struct part *p, struct part_round *r)
+{
+    static const struct segment none = {.first_timestamp = BATCH_NO_TIMESTAMP,
+                                        .max_timestamp = BATCH_NO_TIMESTAMP};
+    const struct segment *s = p->count > 0 ? part_active(p) : &none;
+    struct state state = {
+        .log_start = p->log_start,
+        .recovery_offset = p->reserved,
+        .recovery_base = p->count > 0 ? s->base : p->reserved,
+        .recovery_pos = s->size,
+        .first_timestamp = s->first_timestamp,
+        .max_timestamp = s->max_timestamp,
+        .epoch = p->epoch,
+        .generation = p->generation,
+    };
+    state_encode(&state, &r->state);
+    if (p->reserved != p->snapshots[0]) {
+        producers_save(&p->producers, p->reserved, &r->snapshot);
+        r->snapshot_offset = p->reserved;
+        r->old_snapshot = p->snapshots[1];
+    }
+}
+
+void part_plan(struct part *p, struct part_round *r)
+{
+    struct segment *s = part_active(p);
+    ASSERT(r->write_count == 0);
+    if (r->create_dir)
+        part_plan_first_state(p, r);
+    if (p->roll && s != NULL && s->size == 0 && s->base == p->written)
+        p->roll = false; /* it is new already */
+    if (r->cut)
+        part_plan_write(p, r); /* whatever else happens, the leftovers go first */
+    part_plan_appends(p, r);
+    bool trim = p->trim_to >= 0;
+    if (trim)
+        part_plan_trim(p, r);
+    if (trim ||
+        (p->count > 0 && (p->want_checkpoint || p->since_checkpoint >= p->config.checkpoint_size)))
+        part_plan_state(p, r);
+    if (r->write_count == 0 && p->dirty && r->file == NULL)
+        part_plan_write(p, r); /* opens the file for the sync */
+    ASSERT(r->write_count > 0 || list_empty(&r->appends));
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * recover_priv: what recover.c (the folder) shares with recover_last.c (the last segment).
+ */
+#pragma once
+
+#include "engine/store/part_priv.h"
+
+#define RECOVER_INDEX_MAX (64u << 20)
+
+struct recover_list {
+    int64_t *v; /* owned */
+    size_t count;
+    size_t cap;
+};
+
+struct recover {
+    struct io *io;
+    const struct part_open_options *o;
+    struct part *part;
+    struct part_recovery *report;
+    struct recover_list logs;
+    struct recover_list snapshots;
+    struct state state;
+    bool has_state;
+    int64_t snapshot;  /* producers hold everything below this offset; -1 none */
+    struct io_map map; /* of the segment being scanned */
+    struct io_file *file;
+    struct buf index; /* entries made by the scan */
+    struct buf timeindex;
+};
+
+/* Scans the last segment and makes it whole; sets the part's reserved end. */
+int recover_last(struct recover *c, struct segment *s) MUST_CHECK;
+/* Moves the producers by a stored batch. */
+void recover_producer(struct recover *c, const struct batch_header *h);

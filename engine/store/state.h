@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * state: the small file `state` of a partition folder, and the names of the files beside it.
+ *
+ * Replaced as a whole (temporary file, sync, rename, folder sync), so it is old or new, never
+ * mixed. Missing or damaged state loses nothing: the log starts at the first segment, and recovery
+ * scans the whole last segment.
+ *
+ *   pos size
+ *     0    4  magic "KST1"
+ *     4    4  crc32c of everything behind
+ *     8    4  version, 1
+ *    12    4  leader epoch last stamped
+ *    16    8  log start: offsets below are gone
+ *    24    8  recovery point: everything below this offset was durable when this was written
+ *    32    8  base offset of the segment that holds the recovery point
+ *    40    8  byte position of the recovery point in it
+ *    48    8  first timestamp of that segment, -1 none
+ *    56    8  largest timestamp of that segment below the point, -1 none
+ *    64    4  compaction generation, 0 until a cleaner ran
+ *    68    4  0
+ */
+#pragma once
+
+#include "engine/base/io.h"
+
+#define STATE_SIZE    72
+#define STATE_VERSION 1
+
+#define STATE_DAMAGED 5
+#define STATE_NEWER   6 /* version above ours */
+
+struct state {
+    int64_t log_start;
+    int64_t recovery_offset;
+    int64_t recovery_base;
+    uint64_t recovery_pos;
+    int64_t first_timestamp;
+    int64_t max_timestamp;
+    int32_t epoch;
+    uint32_t generation;
+};
+
+void state_encode(const struct state *s, struct buf *out);
+/* 0, STATE_DAMAGED or STATE_NEWER. */
+int state_decode(struct slice in, struct state *out) MUST_CHECK;
+/* Reads DIR/state. 0, IO_MISSING, STATE_DAMAGED, STATE_NEWER or -errno. */
+int state_read(struct io *io, const char *dir, struct state *out) MUST_CHECK;
+
+/* Paths, appended with a NUL that is not counted. Suffixes: "log", "index", "timeindex" and
+ * "snapshot". */
+void state_path(struct buf *out, const char *dir, const char *name);
+/* The folder that holds `dir`. */
+void state_parent(struct buf *out, const char *dir);
+void state_segment_path(struct buf *out, const char *dir, int64_t base, const char *suffix);
+/* Parses "<20 digits>.<suffix>"; returns the offset, or -1 when the name is something else or
+ * leaves no offset to append at. */
+int64_t state_parse_name(const char *name, const char *suffix);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * truncate: takes the end of a closed partition back to an offset, as a follower does whose
+ * leader's log took another way.
+ *
+ *   1  the state file gets the new end as its recovery point, newer snapshots go
+ *   2  segments beyond are unlinked, newest first; the folder is synced
+ *   3  the rest of the segment with the new end is zeroed and synced
+ *
+ * A crash in between leaves a log that ends somewhere between the new end and the old one, whole.
+ */
+#pragma once
+
+#include "engine/store/part.h"
+
+/* Cuts so that the log ends at the last batch boundary at or below `offset`; offset >= log start.
+ * The partition must not be open. 0 with *end, PART_OUT_OF_RANGE, or what part_open says
+ * (IO_FULL: nothing was cut). */
+int truncate_part(struct store *s, const struct part_open_options *o, int64_t offset,
+                  int64_t *end) MUST_CHECK;
