@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * main: the program `kauri`: the table of subcommands.
+ *
+ * A new command is a row here and a file cmd_NAME.c. See cmd.h for exit codes and common options.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "cli/cmd.h"
+#include "cli/serve.h"
+
+static const struct cmd_row main_rows[] = {
+    {"serve", serve, "run the broker"},
+    {"topic", cmd_topic, "list, create, describe, alter, trim, delete topics"},
+    {"produce", cmd_produce, "write records"},
+    {"consume", cmd_consume, "read records"},
+    {"config", cmd_config, "the broker's settings"},
+    {"dump", cmd_dump, "what is in a file, without a broker"},
+    {"verify", cmd_verify, "check a data folder, without a broker"},
+    {"version", cmd_version, "of this program, and of the broker"},
+    {"help", cmd_help, "of a command, or of a topic"},
+    {NULL, NULL, NULL},
+};
+
+static const struct args_page main_page = {
+    .command = "",
+    .usage = "COMMAND ...",
+    .print = cmd_help_list,
+    .stop = true,
+};
+
+const struct cmd_row *main_commands(void)
+{
+    return main_rows;
+}
+
+int main(int argc, char **argv)
+{
+    struct args a;
+    (void)signal(SIGPIPE, SIG_IGN);
+    args_init(&a);
+    int code = cmd_dispatch(&main_page, main_rows, &a, argc, argv);
+    /* A result that did not get out is a failure, but for a reader that had enough. */
+    if (fflush(stdout) != 0 && errno != EPIPE && code == CMD_DONE) {
+        out_error(&a.out, "cannot write to stdout: %s", error_text(errno));
+        code = CMD_FAILED;
+    }
+    return code;
+}

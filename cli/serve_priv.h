@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * serve_priv: what `kauri serve` knows before it starts.
+ */
+#pragma once
+
+#include "cli/args.h"
+#include "engine/base/bytes.h"
+#include "engine/broker/config.h"
+
+#define SERVE_FRONTS_MAX 8
+
+struct serve_setup {
+    struct args *args;
+    struct config *config;           /* owned */
+    struct buf data;                 /* folder, with a NUL */
+    char *natives[SERVE_FRONTS_MAX]; /* owned URLs */
+    size_t native_count;
+    bool default_native; /* nobody named an address */
+    bool check_only;
+};
+
+/* Reads options, file and environment, settles folder and addresses. 0; -1 when there is nothing
+ * more to do (help or --check-config); or an exit code after the errors were printed. */
+int serve_setup_read(struct serve_setup *s, struct args *a, int argc, char **argv);
+void serve_setup_deinit(struct serve_setup *s);

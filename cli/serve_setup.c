@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * serve_setup: what `kauri serve` is told: built-in < file < KAURI_* < flags. All mistakes are
+ * named in one run, then it ends with exit code 2.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cli/cmd.h"
+#include "cli/place.h"
+#include "cli/serve_priv.h"
+#include "engine/base/assert.h"
+#include "engine/base/cleanup.h"
+#include "engine/base/io.h"
+
+#define SERVE_FILE_MAX    ((size_t)1024 * 1024)
+#define SERVE_SETS_MAX    64
+#define SERVE_NANO_PREFIX "NANO://"
+
+enum {
+    SERVE_DATA = ARGS_LONG,
+    SERVE_NATIVE,
+    SERVE_CONFIG,
+    SERVE_SET,
+    SERVE_CHECK,
+    SERVE_INSECURE,
+};
+
+struct serve_options {
+    const char *data;
+    const char *config;
+    const char *natives[SERVE_FRONTS_MAX];
+    size_t native_count;
+    const char *sets[SERVE_SETS_MAX];
+    size_t set_count;
+    bool check;
+    bool insecure;
+};
+
+struct serve_origin {
+    const struct args *args;
+    const char *path; /* of the file; NULL: the environment */
+};
+
+static const char *serve_take(void *ctx, int key, const char *value)
+{
+    struct serve_options *o = ctx;
+    switch (key) {
+    case SERVE_DATA:
+        o->data = value;
+        return value[0] != '\0' ? NULL : "a folder";
+    case SERVE_CONFIG:
+        o->config = value;
+        return NULL;
+    case SERVE_NATIVE:
+        if (o->native_count == SERVE_FRONTS_MAX)
+            return "at most 8 addresses";
+        o->natives[o->native_count++] = value;
+        return NULL;
+    case SERVE_SET:
+        if (o->set_count == SERVE_SETS_MAX)
+            return "at most 64 settings";
+        o->sets[o->set_count++] = value;
+        return strchr(value, '=') != NULL ? NULL : "key=value";
+    case SERVE_CHECK:
+        o->check = true;
+        return NULL;
+    case SERVE_INSECURE:
+        o->insecure = true;
+        return NULL;
+    }
+    return NULL;
+}
+
+static void serve_bad(void *ctx, unsigned line, const char *message)
+{
+    const struct serve_origin *from = ctx;
+    if (from->path != NULL)
+        out_error(&from->args->out, "%s:%u: %s", from->path, line, message);
+    else
+        out_error(&from->args->out, "environment: %s", message);
+}
+
+/* 0 or an exit code. */
+static int serve_read_file(struct serve_setup *s, const char *path)
+{
+    struct buf text CLEANUP(buf_deinit) = {0};
+    struct serve_origin from = {s->args, path};
+    struct io *io = io_real_new();
+    int r = io_read_file(io, path, SERVE_FILE_MAX, &text);
+    (void)io_real_free(io);
+    if (r != 0) {
+        out_error(&s->args->out, "cannot read \"%s\": %s", path,
+                  error_text(r == IO_MISSING ? -ENOENT : r));
+        return CMD_USAGE;
+    }
+    return config_parse(s->config, buf_slice(&text), serve_bad, &from) == 0 ? 0 : CMD_USAGE;
+}
+
+/* 0 or an exit code. */
+static int serve_set(struct serve_setup *s, const char *key, size_t key_size, const char *value)
+{
+    char message[256] = "";
+    int r =
+        config_set(s->config, CONFIG_FROM_FLAG, slice_of(key, key_size), slice_str(value), message);
+    if (r == 0)
+        return 0;
+    out_error(&s->args->out, "%s", message);
+    return CMD_USAGE;
+}
+
+/* All origins in their order; every mistake is named. 0 or an exit code. */
+static int serve_read_all(struct serve_setup *s, const struct serve_options *o)
+{
+    struct serve_origin from = {s->args, NULL};
+    int code = o->config != NULL ? serve_read_file(s, o->config) : 0;
+    if (config_environ(s->config, environ, serve_bad, &from) != 0)
+        code = CMD_USAGE;
+    for (size_t i = 0; i < o->set_count; i++) {
+        const char *equal = strchr(o->sets[i], '=');
+        ASSERT(equal != NULL);
+        int r = serve_set(s, o->sets[i], (size_t)(equal - o->sets[i]), equal + 1);
+        code = r != 0 ? r : code;
+    }
+    if (o->data != NULL && serve_set(s, "log.dirs", strlen("log.dirs"), o->data) != 0)
+        code = CMD_USAGE;
+    if (o->insecure && serve_set(s, "allow.insecure", strlen("allow.insecure"), "true") != 0)
+        code = CMD_USAGE;
+    if (code != 0)
+        out_hint(&s->args->out, "kauri help settings");
+    return code;
+}
+
+/* The data folder as an absolute path: it is told to people. 0 or an exit code. */
+static int serve_settle_data(struct serve_setup *s)
+{
+    char cwd[4096];
+    const char *dir = config_get(s->config, "log.dirs", NULL);
+    ASSERT(dir != NULL);
+    if (strchr(dir, ',') != NULL) {
+        out_error(&s->args->out, "log.dirs cannot be \"%s\": want one folder", dir);
+        return CMD_USAGE;
+    }
+    if (dir[0] == '\0') {
+        place_data(&s->data);
+        return 0;
+    }
+    if (dir[0] != '/' && getcwd(cwd, sizeof cwd) == NULL) {
+        out_error(&s->args->out, "cannot tell the current folder: %s", error_text(errno));
+        return CMD_FAILED;
+    }
+    buf_printf(&s->data, "%s%s%s", dir[0] == '/' ? "" : cwd, dir[0] == '/' ? "" : "/", dir);
+    while (s->data.size > 1 && s->data.p[s->data.size - 1] == '/')
+        s->data.size--;
+    buf_append_u8(&s->data, 0);
+    s->data.size--;
+    return 0;
+}
+
+static void serve_add_native(struct serve_setup *s, struct slice url)
+{
+    ASSERT(s->native_count < SERVE_FRONTS_MAX);
+    s->natives[s->native_count++] = (char *)slice_dup(url);
+}
+
+/* One entry of `listeners`. 0 or an exit code. */
+static int serve_listener(struct serve_setup *s, struct slice entry)
+{
+    const size_t prefix = strlen(SERVE_NANO_PREFIX);
+    while (entry.size > 0 && entry.p[0] == ' ')
+        entry = slice_of(entry.p + 1, entry.size - 1);
+    while (entry.size > 0 && entry.p[entry.size - 1] == ' ')
+        entry.size--;
+    if (entry.size <= prefix ||
+        strncasecmp((const char *)entry.p, SERVE_NANO_PREFIX, prefix) != 0) {
+        out_error(&s->args->out, "cannot listen on \"%.*s\": this kauri has native listeners only",
+                  (int)entry.size, (const char *)entry.p);
+        out_hint(&s->args->out, "listeners = NANO://tcp://127.0.0.1:7092");
+        return CMD_USAGE;
+    }
+    if (s->native_count == SERVE_FRONTS_MAX) {
+        out_error(&s->args->out, "at most %d listeners", SERVE_FRONTS_MAX);
+        return CMD_USAGE;
+    }
+    serve_add_native(s, slice_of(entry.p + prefix, entry.size - prefix));
+    return 0;
+}
+
+/* Flags, else `listeners`, else the default place. 0 or an exit code. */
+static int serve_settle_natives(struct serve_setup *s, const struct serve_options *o)
+{
+    const char *at = config_get(s->config, "listeners", NULL);
+    for (size_t i = 0; i < o->native_count; i++)
+        serve_add_native(s, slice_str(o->natives[i]));
+    while (o->native_count == 0) {
+        size_t size = strcspn(at, ",");
+        if (size > 0 && serve_listener(s, slice_of(at, size)) != 0)
+            return CMD_USAGE;
+        if (at[size] == '\0')
+            break;
+        at += size + 1;
+    }
+    if (s->native_count > 0)
+        return 0;
+    struct buf url CLEANUP(buf_deinit) = {0};
+    place_listen((const char *)s->data.p, &url);
+    serve_add_native(s, buf_slice(&url));
+    s->default_native = true;
+    return 0;
+}
+
+static const struct args_row serve_rows[] = {
+    {SERVE_DATA, "data", "DIR", "data folder; default /var/lib/kauri or ~/.local/state/kauri"},
+    {SERVE_NATIVE, "native", "URL", "listen here: ipc:///PATH or tcp://HOST:PORT, repeatable"},
+    {SERVE_CONFIG, "config", "FILE", "settings, one `key = value` a line"},
+    {SERVE_SET, "set", "K=V", "a setting, repeatable (kauri help settings)"},
+    {SERVE_CHECK, "check-config", NULL, "check the settings and end"},
+    {SERVE_INSECURE, "allow-insecure", NULL, "listen beyond loopback without TLS and passwords"},
+};
+
+static const struct args_page serve_page = {
+    .command = "serve",
+    .usage = "[--data DIR] [--native URL]... [--config FILE] [--set KEY=VALUE]...",
+    .about = "Runs the broker. Ctrl-C or SIGTERM stops it cleanly, a second one at once; SIGUSR1\n"
+             "prints its state. Settings: built-in < file < KAURI_* < flags < kauri config set.",
+    ARGS_ROWS(serve_rows),
+    .examples = "  kauri serve\n"
+                "  kauri serve --data /srv/kauri --native tcp://127.0.0.1:7092\n"
+                "  kauri serve --config kauri.conf --set log.retention.hours=720\n",
+};
+
+int serve_setup_read(struct serve_setup *s, struct args *a, int argc, char **argv)
+{
+    struct serve_options o = {0};
+    int first = 0;
+    int r = args_parse(&serve_page, a, argc, argv, serve_take, &o, &first);
+    if (r == 0 && first < argc)
+        r = args_usage(&serve_page, a, "serve takes no operands");
+    if (r != 0)
+        return r == ARGS_HELP ? -1 : CMD_USAGE;
+    s->args = a;
+    s->config = config_new();
+    r = serve_read_all(s, &o);
+    if (r == 0)
+        r = serve_settle_data(s);
+    if (r == 0)
+        r = serve_settle_natives(s, &o);
+    if (r != 0 || (!o.check && !a->dry_run))
+        return r;
+    out_note(&a->out, "settings: good");
+    return -1;
+}
+
+void serve_setup_deinit(struct serve_setup *s)
+{
+    s->config = config_free(s->config);
+    for (size_t i = 0; i < s->native_count; i++)
+        free(s->natives[i]);
+    s->native_count = 0;
+    buf_deinit(&s->data);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * client_status: see client_status.h.
+ */
+#include "net/client/client_status.h"
+
+#include <stdio.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/error.h"
+
+struct client_status_row {
+    int error;
+    bool retriable;
+    const char *text; /* a sentence, or what follows the topic's name (see subject) */
+};
+
+/* The enum comes from the wire: a broker newer than this client may say what no row knows. */
+static const struct client_status_row client_status_rows[] = {
+    [KAURI__STATUS__OK] = {KAURI_OK, false, "done"},
+    [KAURI__STATUS__BAD_REQUEST] = {KAURI_BAD_ARGUMENT, false, "the broker refuses the call"},
+    [KAURI__STATUS__UNSUPPORTED_VERSION] = {KAURI_VERSION, false,
+                                            "the broker speaks another version"},
+    [KAURI__STATUS__UNKNOWN_SESSION] = {KAURI_TIMED_OUT, true, "the session is gone"},
+    [KAURI__STATUS__UNKNOWN_TOPIC] = {KAURI_UNKNOWN_TOPIC, false, "does not exist"},
+    [KAURI__STATUS__UNKNOWN_PARTITION] = {KAURI_UNKNOWN_PARTITION, false, "has no such partition"},
+    [KAURI__STATUS__TOPIC_EXISTS] = {KAURI_EXISTS, false, "exists already"},
+    [KAURI__STATUS__BAD_TOPIC_NAME] = {KAURI_BAD_NAME, false, "is not a valid name"},
+    [KAURI__STATUS__BAD_PARTITIONS] = {KAURI_BAD_ARGUMENT, false,
+                                       "cannot have that number of partitions"},
+    [KAURI__STATUS__BAD_REPLICATION] = {KAURI_BAD_ARGUMENT, false,
+                                        "cannot have more replicas than there are brokers"},
+    [KAURI__STATUS__BAD_CONFIG] = {KAURI_BAD_ARGUMENT, false,
+                                   "a config is unknown or out of bounds"},
+    [KAURI__STATUS__BATCH_CORRUPT] = {KAURI_CORRUPT, false, "the batch arrived damaged"},
+    [KAURI__STATUS__BATCH_INVALID] = {KAURI_REFUSED, false,
+                                      "a rule of the topic forbids the record"},
+    [KAURI__STATUS__BATCH_TIMESTAMP] = {KAURI_REFUSED, false,
+                                        "a timestamp is outside the topic's limits"},
+    [KAURI__STATUS__BATCH_TOO_LARGE] = {KAURI_TOO_LARGE, false,
+                                        "the batch is over the topic's max.message.bytes"},
+    [KAURI__STATUS__SEQUENCE_GAP] = {KAURI_REFUSED, false, "a batch before this one is missing"},
+    [KAURI__STATUS__PRODUCER_FENCED] = {KAURI_REFUSED, false, "a newer producer took over"},
+    [KAURI__STATUS__OFFSET_OUT_OF_RANGE] = {KAURI_OUT_OF_RANGE, false,
+                                            "the offset is out of range"},
+    [KAURI__STATUS__LOADING] = {KAURI_TIMED_OUT, true, "the partition is being recovered"},
+    [KAURI__STATUS__DISK_FULL] = {KAURI_DISK_FULL, true, "the broker's disk is full"},
+    [KAURI__STATUS__STORAGE] = {KAURI_DAMAGED, false, "the offset lies in a damaged range"},
+    [KAURI__STATUS__BUSY] = {KAURI_TIMED_OUT, true, "the broker is at a limit"},
+    [KAURI__STATUS__TIMED_OUT] = {KAURI_TIMED_OUT, true, "the broker gave up waiting"},
+    [KAURI__STATUS__STOPPING] = {KAURI_TIMED_OUT, true, "the broker is stopping"},
+    [KAURI__STATUS__DENIED] = {KAURI_REFUSED, false, "is internal"},
+};
+#define CLIENT_STATUS_COUNT (sizeof client_status_rows / sizeof client_status_rows[0])
+
+static const struct client_status_row *client_status_row(Kauri__Status s)
+{
+    static const struct client_status_row unknown = {KAURI_REFUSED, false, "is refused"};
+    return (size_t)s < CLIENT_STATUS_COUNT ? &client_status_rows[s] : &unknown;
+}
+
+int client_status_error(Kauri__Status s)
+{
+    return client_status_row(s)->error;
+}
+
+bool client_status_retriable(Kauri__Status s)
+{
+    return client_status_row(s)->retriable;
+}
+
+/* True when the text goes on from the topic's name. */
+static bool client_status_subject(Kauri__Status s)
+{
+    return (s >= KAURI__STATUS__UNKNOWN_TOPIC && s <= KAURI__STATUS__BAD_REPLICATION) ||
+           s == KAURI__STATUS__DENIED || (size_t)s >= CLIENT_STATUS_COUNT;
+}
+
+void client_status_explain(Kauri__Status s, const char *said, const char *topic, int32_t partition,
+                           char *out)
+{
+    ASSERT(out != NULL);
+    const char *text = client_status_row(s)->text;
+    const size_t max = CLIENT_MESSAGE_MAX;
+    if (said != NULL && said[0] != '\0')
+        (void)snprintf(out, max, "%s", said);
+    else if (topic == NULL)
+        (void)snprintf(out, max, "%s", text);
+    else if (s == KAURI__STATUS__UNKNOWN_PARTITION && partition >= 0)
+        (void)snprintf(out, max, "topic \"%.180s\" has no partition %d", topic, partition);
+    else if (client_status_subject(s))
+        (void)snprintf(out, max, "topic \"%.180s\" %s", topic, text);
+    else if (partition >= 0)
+        (void)snprintf(out, max, "topic \"%.160s\" partition %d: %s", topic, partition, text);
+    else
+        (void)snprintf(out, max, "topic \"%.180s\": %s", topic, text);
+}
+
+const char *kauri_error_text(int error)
+{
+    static const char *const texts[KAURI_ERROR_COUNT] = {
+        [KAURI_OK] = "done",
+        [KAURI_AGAIN] = "no room now",
+        [KAURI_TIMED_OUT] = "timed out",
+        [KAURI_NO_SERVER] = "no broker",
+        [KAURI_UNKNOWN_TOPIC] = "unknown topic",
+        [KAURI_UNKNOWN_PARTITION] = "unknown partition",
+        [KAURI_EXISTS] = "exists already",
+        [KAURI_BAD_NAME] = "bad name",
+        [KAURI_BAD_ARGUMENT] = "bad argument",
+        [KAURI_TOO_LARGE] = "too large",
+        [KAURI_OUT_OF_RANGE] = "offset out of range",
+        [KAURI_DAMAGED] = "damaged range",
+        [KAURI_DISK_FULL] = "disk full",
+        [KAURI_REFUSED] = "refused",
+        [KAURI_VERSION] = "another protocol version",
+        [KAURI_CORRUPT] = "checksum failed",
+        [KAURI_END] = "end of the partition",
+    };
+    if (error < 0)
+        return error_text(error);
+    return error < KAURI_ERROR_COUNT ? texts[error] : "unknown error";
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * client_wire: one raw REQ socket, one session, and the calls that have no answer yet.
+ *
+ * A call is packed once, without session, id and `received`: those are packed apart at each sending
+ * and put before it, which protobuf reads as one message. So a call that is sent again carries the
+ * same bytes, and its records (parts) are borrowed from the owner, not copied, until they leave.
+ *
+ *            hello sent            answered OK
+ *   CLOSED ------------> GREETING -------------> ALIVE     client_wire_greet, client_wire_greeted
+ *     ^  ^----no answer-----|  |--version refused--> REFUSED --after a second--> CLOSED
+ *     |------------------UNKNOWN_SESSION------------------|      client_wire_forget
+ *
+ * Every session life has its own random number, so that answers of an earlier one are told apart,
+ * and an answer that comes while GREETING can only be to a hello.
+ *
+ * Silence: a call sent and nothing heard for its patience (300 ms, more each time it was sent
+ * again, plus the long poll of a fetch) leads to a ping with `resync`, repeated after 300 ms to 1
+ * s. Its answer says that the session lives: then all calls without an answer go out again, in
+ * their order. So that a single lost call cannot hide behind the answers to others, its age counts
+ * too.
+ *
+ * Credit: each message of answers is confirmed by the next call, or by a ping with id 0 when calls
+ * wait and none is to be sent.
+ *
+ * Invariants: W1 calls stand in the order of their ids; W2 a linked call is WAITING or SENT;
+ * W3 nothing but hello is sent unless the session is ALIVE; W4 `done` runs at most once, never
+ * inside client_wire_add, and finds the call unlinked.
+ * Failures: a broken connection, a restarted broker, lost messages end in a resend; garbage and
+ * answers to calls given up are dropped.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "engine/base/arena.h"
+#include "engine/base/bytes.h"
+#include "engine/base/list.h"
+#include "net/client/kauri.h"
+#include "proto/kauri.pb-c.h"
+
+#define CLIENT_SILENCE_MS        300
+#define CLIENT_BACKOFF_MIN_MS    20
+#define CLIENT_BACKOFF_MAX_MS    1000
+#define CLIENT_AGE_MAX_MS        5000
+#define CLIENT_MESSAGE_SIZE_MAX  (64u * 1024 * 1024)
+#define CLIENT_HEADER_MEMORY_MAX (128u * 1024 * 1024)
+
+/* One message from the broker, kept while an answer or its records are in use. */
+struct client_message {
+    void *bytes; /* owned, nanomsg's */
+    struct arena arena;
+    uint32_t pins;
+};
+
+struct client_message *client_message_pin(struct client_message *m);
+struct client_message *client_message_unpin(struct client_message *m);
+
+/* What `done` gets: borrowed until it returns, or as long as `message` is pinned. */
+struct client_answer {
+    const Kauri__Answer *answer;
+    struct slice raw;
+    struct client_message *message;
+};
+
+enum client_call_state { CLIENT_CALL_IDLE, CLIENT_CALL_WAITING, CLIENT_CALL_SENT };
+
+struct client_call {
+    struct list link;
+    uint64_t id;
+    enum client_call_state state;
+    struct buf body;     /* owned: the packed call */
+    struct slice *parts; /* owned array of borrowed bytes */
+    size_t part_count;
+    uint32_t patience_ms;  /* the broker may take so long by right */
+    uint32_t sends;        /* how often it left */
+    uint32_t retries;      /* how often it was refused and put back */
+    int64_t sent_ms;       /* last time */
+    int64_t due_ms;        /* not before */
+    Kauri__Status refused; /* why it was put back last */
+    bool one_way;          /* `done` runs with NULL once sent */
+    void (*done)(struct kauri *k, struct client_call *call, const struct client_answer *a);
+    void *owner;
+};
+
+enum client_session {
+    CLIENT_SESSION_CLOSED,
+    CLIENT_SESSION_GREETING,
+    CLIENT_SESSION_ALIVE,
+    CLIENT_SESSION_REFUSED,
+};
+
+struct client_wire {
+    int socket; /* -1: none */
+    int receive_fd;
+    int send_fd;
+    uint32_t request; /* of the REQ header */
+    bool blocked;     /* the pipe takes nothing now: wait for send_fd */
+    enum client_session state;
+    uint64_t session;
+    uint64_t received; /* highest sequence seen */
+    uint64_t last_id;
+    int64_t hello_ms; /* CLOSED, REFUSED: not before; GREETING: when sent */
+    uint32_t hello_count;
+    uint64_t resync_first; /* ids of the pings under way, 0 none */
+    uint64_t resync_last;
+    int64_t resync_ms;
+    uint32_t resync_count;
+    int64_t heard_ms;
+    bool confirm; /* the broker waits for `received` */
+    struct list calls;
+    struct kauri_server server;
+    uint32_t message_size_max; /* as hello told */
+};
+
+/* Opens the socket and starts connecting. 0, KAURI_BAD_ARGUMENT (not a URL) or -errno. */
+int client_wire_open(struct client_wire *w, const char *url) MUST_CHECK;
+/* Closes; calls still linked are forgotten, their owners free them. */
+void client_wire_close(struct client_wire *w);
+
+/* A call of the given content; done and owner are set by the caller. Owned by the caller. */
+struct client_call *client_call_new(const Kauri__Call *content);
+struct client_call *client_call_free(struct client_call *call);
+
+/* Queues a call under a new id. */
+void client_wire_add(struct kauri *k, struct client_call *call);
+/* Queues an answered call again, after a pause that grows with each time. */
+void client_wire_retry(struct kauri *k, struct client_call *call, Kauri__Status why);
+/* Takes a call out: its answer, if any, will be dropped. Fine when it is not queued. */
+void client_wire_cancel(struct client_call *call);
+/* A new session: hello goes first, then all calls again. */
+void client_wire_restart(struct client_wire *w, int64_t now_ms);
+
+/* Receives all there is (a bounded number) and runs `done`. Returns the messages handled. */
+int client_wire_receive(struct kauri *k, int64_t now_ms);
+/* Sends what is due and can be sent; sets the time of the next turn by client_wake. */
+void client_wire_send(struct kauri *k, int64_t now_ms);
+
+/* 20 ms, doubled by `count` up to 1 s. */
+int64_t client_backoff_ms(uint32_t count);

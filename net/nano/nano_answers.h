@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * nano_answers: packs ready answers into one message and sends it.
+ *
+ * The raw bytes of a fetch are mapped from files, so copying them may meet a page the disk cannot
+ * read: the copy is guarded, and an item hit by that is answered STORAGE, without bytes.
+ */
+#pragma once
+
+#include "net/nano/nano_priv.h"
+
+/* Sends one message of answers for every session in n->sending. */
+void nano_answers_flush(struct nano *n);
+/* One answer outside any session's credit, to n->route at once; `session` is told to the client. */
+void nano_answers_alone(struct nano *n, uint64_t session, Kauri__Answer *answer);
+/* Bytes of an answer in a message, raw ones included. */
+size_t nano_answers_size(const Kauri__Answer *answer);

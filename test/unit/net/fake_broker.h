@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * fake_broker: stands in for the broker behind a front: answers by rule, when the test wants it.
+ *
+ *   produce   a batch is overwritten with 0xee; base_offset is the sum of its bytes before, taken
+ *             at completion, so that a batch freed early shows
+ *   fetch     `fetch_size` bytes per item, each byte the low byte of its offset; items of partition
+ *             1 get `mapped` instead
+ *   offsets   offset = timestamp_ms + 1000
+ *   admin     succeeds; names beginning with "no" fail with BROKER_DENIED
+ *   topics    topic_count of them: "topic-000000" ...; plus those created
+ */
+#pragma once
+
+#include "engine/broker/broker.h"
+
+struct fake_pending;
+
+struct broker {
+    struct list pending; /* requests in order of arrival */
+    size_t pending_count;
+    bool hold;    /* broker_run completes nothing */
+    bool reverse; /* newest first */
+    size_t fetch_size;
+    struct slice mapped;
+    size_t topic_count;
+    int32_t partition_count; /* of every topic */
+    size_t config_count;
+    char created[64]; /* one more topic, "" none */
+    /* what happened */
+    size_t started;
+    size_t done;
+    size_t cancelled;
+    size_t pins;
+    struct broker_admin last_admin; /* as it arrived */
+};
+
+struct broker *fake_broker_new(void);
+struct broker *fake_broker_free(struct broker *b);
+/* Completes at most `count`, whatever `hold` says. */
+void fake_broker_complete(struct broker *b, size_t count);
