@@ -178,6 +178,7 @@ struct broker_fetch {
         void *waits;
         size_t jobs;
         unsigned tries;
+        bool enough;
         bool failed;
         bool final;
     } priv;

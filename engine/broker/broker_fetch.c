@@ -133,13 +133,14 @@ static enum broker_fetch_got broker_fetch_read(struct broker *b, struct bpart *p
     size_t left = req->size_max > got ? req->size_max - got : 0;
     struct part_read q = {.offset = item->offset,
                           .bound = bpart_visible(p),
-                          .size_max = item->size_max < left ? item->size_max : left};
+                          .size_max = item->size_max < left ? item->size_max : left,
+                          .may_wait = req->priv.tries >= BROKER_FETCH_TRIES};
     struct part_extent extent;
     struct part_warm warm;
     if (got > 0 && q.size_max == 0 && q.offset <= q.bound && q.offset >= p->part->log_start)
         return q.offset < q.bound ? BROKER_FETCH_FULL : BROKER_FETCH_NOTHING;
     int r = part_read(p->part, &q, &extent, &warm, &item->next_good);
-    if (r == PART_COLD && req->priv.tries < BROKER_FETCH_TRIES) {
+    if (r == PART_COLD && req->priv.tries < 2 * BROKER_FETCH_TRIES) { /* may wait: to open a file */
         broker_fetch_warm(b, p, req, &warm);
         return BROKER_FETCH_COLD;
     }
@@ -205,33 +206,32 @@ static void broker_fetch_try(struct broker *b, struct broker_fetch *req)
     ASSERT(!list_linked(&req->priv.ready)); /* not answered yet */
     size_t got = 0;
     bool answer = req->priv.final || b->stopping || req->max_wait_ms == 0 || req->count == 0;
-    broker_fetch_unpin(req);
     req->priv.tries++;
     for (size_t i = 0; i < req->count; i++) {
-        switch (broker_fetch_item(b, req, &req->items[i], got)) {
-        case BROKER_FETCH_BYTES:
-            got += req->items[i].bytes.size;
-            break;
-        case BROKER_FETCH_FULL:
-            got += req->items[i].bytes.size;
-            answer = true;
-            break;
-        case BROKER_FETCH_ERROR:
-            answer = true;
-            break;
-        case BROKER_FETCH_NOTHING:
-        case BROKER_FETCH_COLD:
-            break;
+        struct broker_fetch_item *item = &req->items[i];
+        if (item->pin == NULL) { /* else read by an earlier try, which met a cold one */
+            switch (broker_fetch_item(b, req, item, got)) {
+            case BROKER_FETCH_FULL:
+            case BROKER_FETCH_ERROR:
+                req->priv.enough = true;
+                break;
+            case BROKER_FETCH_BYTES:
+            case BROKER_FETCH_NOTHING:
+            case BROKER_FETCH_COLD:
+                break;
+            }
         }
+        got += item->bytes.size;
     }
     if (req->priv.jobs > 0)
         return; /* tried again when the bytes are in memory */
-    if (answer || got >= req->min_size) {
+    if (answer || req->priv.enough || got >= req->min_size) {
         broker_fetch_finish(b, req);
         return;
     }
     broker_fetch_unpin(req);
     req->priv.tries = 0;
+    req->priv.enough = false;
     broker_fetch_wait(b, req);
 }
 

@@ -32,6 +32,23 @@ static void broker_path(const struct broker *b, const char *name, struct buf *ou
     buf_printf(out, "%s/%s", b->dir, name);
 }
 
+/* The entry of `path` in the folder around it; one that we may not open is not of our making. */
+static int broker_sync_parent(struct broker *b, const char *path)
+{
+    struct buf parent CLEANUP(buf_deinit) = {0};
+    ASSERT(path[0] != '\0');
+    state_parent(&parent, path);
+    int r = io_sync_dir(b->io, (const char *)parent.p);
+    return r == -EACCES || r == -EROFS ? 0 : r == IO_MISSING ? -ENOENT : r;
+}
+
+static int broker_make_folder(struct broker *b, const char *path)
+{
+    int r = io_mkdir(b->io, path);
+    ASSERT(path[0] != '\0');
+    return r == 0 ? broker_sync_parent(b, path) : r;
+}
+
 /* mkdir -p. */
 static int broker_make_dir(struct broker *b)
 {
@@ -43,12 +60,12 @@ static int broker_make_dir(struct broker *b)
         if (*p != '/')
             continue;
         *p = '\0';
-        int r = io_mkdir(b->io, path);
+        int r = broker_make_folder(b, path);
         *p = '/';
         if (r < 0 && r != -EROFS && r != -EACCES) /* exists above a folder we may not write */
             return r;
     }
-    int r = io_mkdir(b->io, path);
+    int r = broker_make_folder(b, path);
     return r == IO_EXISTS ? 0 : r == IO_FULL ? BROKER_OPEN_FULL : r == IO_MISSING ? -ENOENT : r;
 }
 
@@ -89,6 +106,8 @@ static int broker_format_make(struct broker *b, struct format *f)
     f->node_id = (int32_t)config_i64(b->env.config, CONFIG_NODE_ID);
     b->fresh = true;
     r = format_write(b->io, b->dir, f);
+    if (r == 0) /* a start that was killed may have made the folder */
+        r = broker_sync_parent(b, b->dir);
     return r == IO_FULL ? BROKER_OPEN_FULL : r;
 }
 

@@ -126,7 +126,7 @@ void part_damage_found(struct part *p, size_t slot, const struct part_damage *d)
     if (!part_damage_stop(&t, d->index, s->base, end))
         t.stop = (struct scan_stop){d->log.size, end};
     int r = guard_run(d->log.p, d->log.size, part_damage_resync, &t);
-    ASSERT(r != 0 || t.scan.pos > d->pos);
+    ASSERT(r != 0 || t.scan.pos > d->pos || t.scan.expected > d->offset);
     if (r != 0) {
         t.scan.pos = t.stop.pos;
         t.scan.expected = t.stop.offset;

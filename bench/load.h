@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * load: the three loads that bench_client puts on a broker, all over net/client/kauri.h.
+ *
+ *   load_produce  closed loop: each client keeps `window` records unacknowledged
+ *   load_drain    reads partitions from their start to their end
+ *   load_paced    open loop: a record leaves when the schedule says so, however late the answers
+ *                 are; what a stall delays counts from the scheduled time, so that a slow broker is
+ *                 not asked less (no coordinated omission)
+ *
+ * Each client is used by a thread of its own, as the library wants. Failures end the program.
+ */
+#pragma once
+
+#include "bench/bench.h"
+#include "net/client/kauri.h"
+
+struct load {
+    const char *server;
+    const char *topic;
+    int64_t partitions;  /* of the topic, which is there */
+    int64_t size;        /* of a value, >= 8 */
+    int64_t records;     /* at most so many in all; 0: no limit */
+    int64_t duration_ms; /* at most so long; 0: no limit */
+    int64_t window;      /* records of one client under way; 0: as the buffer allows */
+    int64_t clients;
+    int64_t batch_size;
+    int64_t linger_ms;
+    int64_t rate; /* records a second, load_paced */
+    int acks;     /* KAURI_ACKS_* */
+};
+
+struct load_result {
+    int64_t records;
+    double size; /* bytes of values */
+    int64_t took_ns;
+    struct hist latency; /* ns: send to acknowledgement, or schedule to consumer */
+};
+
+/* From the first record behind a warm-up to the last acknowledgement. */
+void load_produce(const struct load *l, struct load_result *out);
+void load_drain(const struct load *l, struct load_result *out);
+/* Latency leaves out the first tenth of the records. */
+void load_paced(const struct load *l, struct load_result *out);
+
+/* A client with the load's options; `delivered` may be NULL. */
+struct kauri *load_open(const struct load *l,
+                        void (*delivered)(void *ctx, const struct kauri_record *r, int error,
+                                          const char *message),
+                        void *ctx);
+/* bench_die with the client's words unless `error` is 0. */
+void load_check(struct kauri *k, const char *what, int error);

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: MIT
+"""scenarios: what is measured, one function each, in the order they run. README.md says what the
+rows mean."""
+import contextlib
+import shutil
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+SIZES = ("170B", "16KiB", "64KiB", "1MiB")
+RECORDS = (100, 1024)
+PROBE_S = 0.05  # between two looks at a broker's memory
+
+
+def limits(lab):
+    raw = lab.limits()
+    lab.report.title("raw limits")
+    for size in SIZES:
+        lab.report.row(f"copy into a mapping, {size}", raw[f"raw.copy.{size}"]["ns"], "ns")
+        lab.report.row(f"pwrite, {size}", raw[f"raw.write.{size}"]["ns"], "ns")
+    for size in SIZES:
+        lab.report.latency(f"pwrite + fdatasync, {size}", raw[f"raw.sync.{size}"])
+    for kind in ("unix", "tcp"):
+        lab.report.row(f"socket {kind}, 64 KiB", raw[f"raw.stream.{kind}"]["bytes_s"], "B/s")
+        lab.report.latency(f"socket {kind}, ping-pong", raw[f"raw.pingpong.{kind}"])
+
+
+def append(lab):
+    raw = lab.limits()
+    count = lab.records or (60000 if lab.quick else 200000)
+    rows = lab.engine("append", "--records", count)
+    lab.report.title("engine: append of a batch, checked, in rounds of up to 1 MiB")
+    for size in SIZES:
+        ns = rows[f"engine.append.{size}"]["ns"]
+        lab.report.row(f"append, {size}", ns, "ns", raw[f"raw.copy.{size}"]["ns"],
+                       "copy into a mapping")
+    lab.report.title("engine: append and sync of one batch")
+    for size in SIZES:
+        lab.report.latency(f"append + sync, {size}", rows[f"engine.sync.{size}"],
+                           raw[f"raw.sync.{size}"]["p50_us"], "pwrite + fdatasync")
+
+
+def rounds(lab):
+    rows = lab.engine("round", "--partitions", 1000, "--repeat", 6 if lab.quick else 20)
+    syncfs = rows["raw.round.syncfs"]["p50_us"]
+    lab.report.title("engine: 1,000 partitions, one batch of 170 B each, in one round")
+    lab.report.latency("the first, makes folders and files", rows["engine.round.create"], syncfs,
+                       "1,000 pwrite + syncfs")
+    lab.report.latency("every other", rows["engine.round.again"], syncfs, "1,000 pwrite + syncfs")
+    lab.report.latency("1,000 x (pwrite + fdatasync)", rows["raw.round.fdatasync"], syncfs,
+                       "1,000 pwrite + syncfs")
+    lab.report.budget("1,000 dirty partitions in one round",
+                      rows["engine.round.again"]["p50_us"] / 1000, "ms", 25,
+                      note=f"syncfs {syncfs / 1000:.1f} ms")
+
+
+# ---- the native front ----
+
+SHAPES = (  # name, options of bench_client
+    ("1 in flight", {"window": 1}),
+    ("64 in flight", {"window": 64}),
+    ("1000 in flight", {"window": 1000}),
+    ("batched, 64 KiB", {"linger_ms": 5}),
+)
+
+
+def produce_rate(lab, name, figures, size):
+    stream = lab.limits()["raw.stream.unix"]["bytes_s"]
+    lab.report.row(name, figures["records_s"], "1/s", stream / size, "socket unix", figures)
+
+
+def produce_one(lab, name, broker, size, acks, options):
+    """The figures of one load on a topic of its own, and the disk's p50 around it."""
+    topic = name.replace(" ", "-").replace(",", "")
+    lab.topic(broker, topic)
+    before = lab.disk_us()
+    options = dict(options, size=size, acks=acks, duration_ms=1000 * lab.seconds(3))
+    if lab.records:
+        options["records"] = lab.records
+    figures = lab.client("produce", "row", broker, topic, **options)
+    return figures, (before + lab.disk_us()) / 2
+
+
+def produce_shapes(lab, durability, size):
+    figures = {}
+    with lab.broker(f"durability={durability}") as broker:
+        for shape, options in SHAPES:
+            name = f"{durability}, {size} B, {shape}"
+            row, disk = produce_one(lab, name, broker, size, "all", options)
+            figures[shape] = (row, disk)
+            if shape != "1 in flight":
+                produce_rate(lab, name, row, size)
+            elif durability == "sync":
+                lab.report.latency(name, row, disk, "pwrite + fdatasync")
+            else:
+                ping = lab.limits()["raw.pingpong.unix"]["p50_us"]
+                lab.report.latency(name, row, ping, "socket ping-pong")
+    return figures
+
+
+def produce(lab):
+    lab.report.title("native front: produce, acks=all")
+    for durability in ("sync", "os"):
+        for size in RECORDS:
+            figures = produce_shapes(lab, durability, size)
+            if durability == "sync" and size == RECORDS[0]:
+                row, disk = figures["1 in flight"]
+                lab.report.budget("durable ack p50, one in flight, through the disk's",
+                                  row["p50_us"] / disk, "x", 1.5,
+                                  note=f"{row['p50_us']:.0f} us on {disk:.0f} us")
+
+
+def acks(lab):
+    lab.report.title("native front: produce, batched, by acks")
+    for durability in ("sync", "os"):
+        with lab.broker(f"durability={durability}") as broker:
+            for ack in ("0", "1", "all"):
+                name = f"{durability}, 100 B, acks {ack}"
+                row, _ = produce_one(lab, name, broker, 100, ack, {"linger_ms": 5})
+                produce_rate(lab, name, row, 100)
+
+
+def producers(lab):
+    """Group commit: clients with a record in flight each, all on one partition."""
+    lab.report.title("native front: durable producers, 100 B, one record in flight each")
+    rates = {}
+    with lab.broker("durability=sync") as broker:
+        for count in (1, 8, 64):
+            row, disk = produce_one(lab, f"{count} producers", broker, 100, "all",
+                                    {"window": 1, "clients": count})
+            rates[count] = row["records_s"]
+            lab.report.row(f"{count} producers", row["records_s"], "1/s", 1e6 / disk,
+                           "pwrite + fdatasync", row, note=f"p50 {row['p50_us']:.0f} us")
+    lab.report.budget("64 durable producers through one", rates[64] / rates[1], "x", 20, True)
+
+
+def drain(lab):
+    stream = lab.limits()["raw.stream.unix"]["bytes_s"]
+    lab.report.title("native front: drain of one partition")
+    for size in RECORDS:
+        count = lab.records or (1 if lab.quick else 4) * 200_000_000 // (size + 10)
+        with lab.broker("durability=os") as broker:
+            lab.topic(broker, "drain")
+            lab.client("produce", "fill", broker, "drain", size=size, records=count, linger_ms=5,
+                       batch_size=256 << 10)
+            for again in ("first", "again"):
+                row = lab.client("drain", "row", broker, "drain")
+                lab.report.row(f"{size} B, {again}", row["records_s"], "1/s", stream / size,
+                               "socket unix", row)
+
+
+def latency(lab):
+    ping = lab.limits()["raw.pingpong.unix"]["p50_us"]
+    lab.report.title("native front: end to end at a fixed rate, from the scheduled time")
+    for durability, rate in (("sync", 500), ("sync", 2000), ("os", 2000), ("os", 5000)):
+        with lab.broker(f"durability={durability}") as broker:
+            lab.topic(broker, "paced")
+            before = lab.disk_us()
+            row = lab.client("paced", "row", broker, "paced", rate=rate,
+                             duration_ms=1000 * lab.seconds(5, 2))
+            limit = (before + lab.disk_us()) / 2 if durability == "sync" else ping
+            lab.report.latency(f"{durability}, 100 B, {rate} /s", row, limit,
+                               "pwrite + fdatasync" if durability == "sync" else "socket ping-pong")
+
+
+# ---- the broker as a process ----
+
+def start(lab):
+    times, ready = [], []
+    lab.report.title("broker: start on an empty folder")
+    for _ in range(5):
+        broker, ms = lab.first()
+        times.append(ms)
+        broker.stop()
+        lab.remove(broker)
+        broker = lab.start()
+        ready.append(broker.ready())
+        broker.stop()
+        lab.remove(broker)
+    lab.report.row("to the first acknowledged record", statistics.median(times), "ms",
+                   note=f"slowest of 5: {max(times):.1f} ms")
+    lab.report.row("to `ready`", statistics.median(ready), "ms")
+    lab.report.budget("start of an empty broker to the first ack", statistics.median(times), "ms", 50)
+
+
+def memory_under(lab, broker, size, rate):
+    """The most anonymous memory while records come and go at a rate."""
+    with ThreadPoolExecutor(1) as pool:
+        load = pool.submit(lab.client, "paced", "row", broker, "load", rate=rate, size=size,
+                           linger_ms=5, batch_size=256 << 10,
+                           duration_ms=1000 * lab.seconds(5, 2))
+        most = 0
+        while not load.done():
+            most = max(most, broker.memory()[0])
+            time.sleep(PROBE_S)
+        load.result()
+    return most
+
+
+def memory(lab):
+    lab.report.title("broker: memory (RssAnon)")
+    with lab.broker("durability=os") as broker:
+        time.sleep(0.2)
+        anon, files = broker.memory()
+        lab.report.row("idle", anon, "B", note=f"RssFile {files / 1e6:.1f} MB")
+        lab.report.budget("idle memory", anon, "B", 15e6, note=f"RssFile {files / 1e6:.1f} MB")
+        lab.topic(broker, "load")
+        most = memory_under(lab, broker, 1024, 50_000_000 // 1024)
+        files = broker.memory()[1]
+        lab.report.row("at 50 MB/s in and out", most, "B", note=f"RssFile {files / 1e6:.1f} MB")
+        lab.report.budget("memory under 50 MB/s", most, "B", 64e6)
+
+
+@contextlib.contextmanager
+def filled(lab, size):
+    """A broker with `size` bytes in one topic, killed; its data folder."""
+    broker = lab.start(settings=["durability=os", "disk.reserve.bytes=0"])
+    try:
+        broker.ready()
+        lab.topic(broker, "stored")
+        lab.client("produce", "fill", broker, "stored", size=10_000, records=size // 10_000,
+                   linger_ms=5, batch_size=900_000)
+        broker.kill()
+        yield broker.data
+    finally:
+        lab.remove(broker)
+
+
+def ready_after(lab, size):
+    """ms from start to `ready` and to the first ack in the topic that was being written."""
+    with filled(lab, size) as data:
+        broker, acked = lab.first(data, "stored")
+        said = broker.said_ms()
+        broker.stop()
+        return said, acked
+
+
+def ready(lab):
+    sizes = (("1 GB", 10**9), ("10 GB", 10**10))
+    if lab.quick:
+        sizes = (("250 MB", 250 * 10**6), ("1 GB", 10**9))
+    lab.report.title("broker: start after kill -9")
+    times = []
+    for name, size in sizes:
+        if shutil.disk_usage(lab.folder).free < 2 * size + 4 * 10**9:
+            lab.report.skipped(f"ready after kill -9 at {name}", "not enough space on the disk")
+            continue
+        said, acked = ready_after(lab, size)
+        times.append(acked)
+        lab.report.row(f"{name} stored, to `ready`, as it says", said, "ms")
+        lab.report.row(f"{name} stored, to the first ack there", acked, "ms")
+        lab.report.budget(f"ready after kill -9 at {name}", acked, "ms", 300)
+    if len(times) == 2:
+        lab.report.budget("the larger through the smaller", max(times[1], 1) / times[0], "x", 1.5)
+
+
+def topics(lab):
+    count = lab.records or (2000 if lab.quick else 10000)
+    lab.report.title(f"broker: {count:,} topics of one partition, 1,024 descriptors")
+    broker = lab.start(descriptors=1024)
+    try:
+        broker.ready()
+        row = lab.client("topics", "row", broker, "many", records=count)
+        anon, files = broker.memory()
+        used = broker.descriptors()
+        lab.report.row("create, each", row["create_s"] / count * 1e6, "us")
+        lab.report.row("a record into each, in all", row["fill_s"] * 1000, "ms")
+        lab.report.row("memory", anon, "B", note=f"RssFile {files / 1e6:.1f} MB, {used} descriptors")
+        lab.report.budget(f"memory with {count:,} topics", anon, "B", 64e6)
+        lab.report.budget(f"descriptors with {count:,} topics", used, "", 1024)
+        topics_again(lab, broker, count)
+    finally:
+        lab.remove(broker)
+
+
+def topics_again(lab, broker, count):
+    """Restarts on the same folder: after kill -9, and after a clean stop."""
+    broker.kill()
+    for words in ("kill -9", "a clean stop"):
+        broker = lab.start(broker.data, descriptors=1024)
+        lab.report.row(f"restart after {words}, to `ready`", broker.ready(), "ms")
+        anon, _ = broker.memory()
+        stop_s = broker.stop()
+        lab.report.row("  memory then; a clean stop takes", stop_s * 1000, "ms",
+                       note=f"RssAnon {anon / 1e6:.1f} MB")
+
+
+ALL = (limits, append, rounds, start, memory, produce, acks, producers, drain, latency, topics, ready)

@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""kill: a broker under load is killed with -9 again and again; nothing acknowledged may be missing.
+
+Three topics are written to all the time: `steady` as it comes; `tiny`, whose segments are a few
+batches long, so that kills hit rolls and checkpoints; `short`, which also loses its oldest segments
+to retention. Beside them topics are created and deleted while the kill falls; what was answered
+must hold after the restart. A reader follows `steady` through all deaths and must see every offset
+once. One kill in six hits a broker that is still starting.
+
+    test/chaos/kill.py [--seed N] [--kills N] [--long]      30 kills, 1,000 with KAURI_TEST_LONG=1
+
+The last line gives the figures. Exit 1 when anything is lost, doubled, out of order, unasked for or
+refused, when a restart fails, or when `kauri verify --deep` finds damage.
+"""
+import argparse
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import harness
+import rig
+
+KILLS, KILLS_LONG = 30, 1000
+EARLY_EVERY = 6
+
+
+class Topics:
+    """Side topics, created and deleted under the kills, and what their owner was told."""
+
+    def __init__(self, broker, chance):
+        self.broker, self.chance = broker, chance
+        self.there, self.open, self.made = set(), [], 0
+        self.wrong, self.asked = [], 0
+
+    def ask(self):
+        """Starts one command; its answer, if it gets one, is read after the kill."""
+        if self.there and self.chance.random() < 0.45:
+            name = self.chance.choice(sorted(self.there))
+            self.there.discard(name)
+            words = ("topic", "delete", name, "-y")
+        else:
+            self.made += 1
+            name = f"side-{self.made:04d}"
+            words = ("topic", "create", name, "-p", "2")
+        child = self.broker.open(*words, "--timeout", "1s", stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.open.append((words[1], name, child))
+        self.asked += 1
+
+    def settle(self):
+        """With the broker up again: what was promised must be so; what is open may be either."""
+        waiting, self.open = self.open, []
+        listed = None
+        answers = [(verb, name, child.wait(30)) for verb, name, child in waiting]
+        listed = {e["name"] for e in self.broker.run("topic", "list", "--json").json()["topics"]}
+        for verb, name, code in answers:
+            if code == 0 and (name in listed) != (verb == "create"):
+                self.wrong.append(f"{verb} {name} was answered, and is not so")
+            if name in listed:
+                self.there.add(name)
+        self.wrong += [f"{name} was there and is gone" for name in self.there - listed]
+        self.wrong += [f"{name} was deleted and is back"
+                       for name in listed - self.there if name.startswith("side-")]
+        self.there &= listed
+
+
+class Reader:
+    """kauri consume over all deaths: started again where it ended, offsets must go on by one."""
+
+    def __init__(self, broker, topic):
+        self.broker, self.topic = broker, topic
+        self.path = broker.home.path / f"read-{topic}"
+        self.child, self.starts = None, 0
+
+    def ends(self):
+        """partition -> number of whole lines read; and the first fault."""
+        ends = {}
+        text = self.path.read_bytes() if self.path.exists() else b""
+        for line in text[:text.rfind(b"\n") + 1].split(b"\n")[:-1]:
+            partition, offset = map(int, line.split())
+            if offset != ends.get(partition, 0):
+                return ends, f"partition {partition}: offset {offset} after {ends.get(partition, 0)}"
+            ends[partition] = offset + 1
+        return ends, None
+
+    def start(self):
+        if self.child is None or self.child.poll() is not None:
+            out = open(self.path, "ab")
+            if self.starts == 0:
+                self.child = self.broker.open("consume", self.topic, "-o", "start", "-f", "%p %o\n",
+                                              stdin=subprocess.DEVNULL, stdout=out)
+            self.starts += 1
+            out.close()
+
+    def end(self, wanted):
+        """Waits until it has read everything; what is wrong, or None."""
+        def done():
+            ends, fault = self.ends()
+            return fault or ends == wanted
+        harness.wait_for(done, 30, 0.2)
+        self.child.terminate()
+        self.child.wait(30)
+        ends, fault = self.ends()
+        if fault is None and ends != wanted:
+            fault = f"ends {ends}, the log's {wanted}"
+        return fault
+
+
+def make_loads(broker, run):
+    """The three topics; sizes small enough for two cores."""
+    p = rig.Producer
+    return [
+        rig.Load(broker, "steady", 4, [p("zstd"), p("none", 800)], run),
+        rig.Load(broker, "tiny", 2, [p("lz4", 300, 1500), p("gzip", 100, 500, 0)], run,
+                 segment_bytes=40960),
+        rig.Load(broker, "short", 2, [p("snappy", 400, 1500)], run, retention=True,
+                 segment_bytes=40960, retention_bytes=122880),
+    ]
+
+
+def one_kill(broker, topics, chance, readies, early):
+    """Lets it live for a while, or not even get ready, and kills it. False: it did not start."""
+    broker.spawn()
+    if early:
+        time.sleep(chance.uniform(0.0, 0.02))
+        broker.kill()
+        return True
+    seconds = broker.await_ready()
+    if seconds is None:
+        return False
+    readies.append(seconds)
+    topics.settle()
+    left = chance.uniform(0.005, 0.5)
+    if chance.random() < 0.7:
+        wait = chance.uniform(0.0, left)
+        time.sleep(wait)
+        topics.ask()
+        left -= wait
+    time.sleep(left)
+    broker.kill()
+    return True
+
+
+def verify(broker):
+    done = broker.plain("verify", "--deep", broker.data)
+    return None if done.code == 0 else f"verify --deep: {done}"
+
+
+def run(options, seed):
+    """All of it; the faults in words."""
+    chance = random.Random(seed)
+    home = harness.Home("kill")
+    broker = harness.Broker(home, log_retention_check_interval_ms=50,
+                            log_segment_delete_delay_ms=0)
+    if broker.start() is None:
+        return [f"the broker does not start: {broker.errors()}"], "0 kills"
+    topics, total, readies = Topics(broker, chance), rig.Total(), []
+    loads = make_loads(broker, seed)
+    for load in loads:
+        load.create()
+        load.start()
+    reader = Reader(broker, "steady")
+    reader.start()
+    time.sleep(0.2)
+    broker.kill()
+    for n in range(options.kills):
+        if not one_kill(broker, topics, chance, readies, n % EARLY_EVERY == EARLY_EVERY - 1):
+            return [f"kill {n}: it does not start again: {broker.errors()[-800:]}"], f"{n} kills"
+    seconds = broker.start()
+    if seconds is None:
+        return [f"it does not start again: {broker.errors()[-800:]}"], f"{options.kills} kills"
+    topics.settle()
+    faults = rig.finish(loads)
+    broker.run("topic", "alter", "short", "--set", "retention.bytes=-1")
+    rig.judge_all(loads, total, "--server", broker.url)
+    ends = {p["partition"]: p["end"] for p in broker.describe("steady")["partitions"]}
+    fault = reader.end(ends)
+    faults += [f"the reader of steady: {fault}"] if fault else []
+    code = broker.stop()
+    faults += [f"the last stop: exit {code}"] if code != 0 else []
+    rig.judge_all(loads, total, "--dir", broker.data, of_record=False)
+    fault = verify(broker)
+    faults += rig.refusals(loads, total)
+    faults += topics.wrong + total.words + ([fault] if fault else [])
+    ms = [s * 1000 for s in readies]
+    figures = (f"{options.kills} kills; {total.line()}; {topics.asked} topics made or deleted under "
+               f"them, {len(topics.wrong)} wrong; restart to ready p50 {harness.percentile(ms, 50):.0f} "
+               f"p99 {harness.percentile(ms, 99):.0f} max {max(ms):.0f} ms")
+    return faults, figures
+
+
+def main():
+    parser = argparse.ArgumentParser(description="kill -9 under load, again and again.")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--kills", type=int)
+    parser.add_argument("--long", action="store_true", help=f"{KILLS_LONG} kills")
+    options = parser.parse_args()
+    if options.kills is None:
+        options.kills = KILLS_LONG if options.long or harness.LONG else KILLS
+    faults, figures = run(options, harness.seed_of(options))
+    for fault in faults:
+        print(f"FAILED  {fault}")
+    print(f"kill: {figures}; {'FAILED' if faults else 'ok'}")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: MIT
+"""harness: a broker as a child process, and `kauri` as a person would type it.
+
+KAURI_BUILD names the build folder. Everything lies in one temporary folder (Home), which is gone at
+the end, also after an exception or SIGTERM: the children that were started here are killed, mounts
+are taken away, the folder is removed. Nothing is awaited by sleeping: `wait_for` asks a question
+until it is answered, within a limit.
+"""
+import atexit
+import ctypes
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = Path(os.environ.get("KAURI_BUILD", ROOT / "build")).resolve()
+KAURI = BUILD / "cli" / "kauri"
+LONG = os.environ.get("KAURI_TEST_LONG", "") not in ("", "0")
+READY_LIMIT_S = 60
+COMMAND_LIMIT_S = 300
+PR_SET_PDEATHSIG = 1
+SKIP = 77
+
+
+def die_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def environment(home):
+    """The caller's, without what steers kauri, and with a home of its own."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("KAURI_", "XDG_"))}
+    return {**kept, "HOME": str(home), "NO_COLOR": "1", "TZ": "UTC"}
+
+
+def wait_for(question, limit_s=30.0, step_s=0.02):
+    """What question() answered when it was first true; its last answer when time is up."""
+    end = time.monotonic() + limit_s
+    while True:
+        answer = question()
+        if answer or time.monotonic() > end:
+            return answer
+        time.sleep(step_s)
+
+
+def percentile(values, percent):
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] if ordered else 0.0
+
+
+class Done:
+    """How a command ended: code, out and err as bytes; text and errors as str."""
+
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+        self.text = out.decode(errors="replace")
+        self.errors = err.decode(errors="replace")
+
+    def lines(self):
+        return self.text.splitlines()
+
+    def json(self):
+        return json.loads(self.text)
+
+    def envelopes(self):
+        return [json.loads(line) for line in self.lines()]
+
+    def __str__(self):
+        return f"exit {self.code}, stdout {self.text[:400]!r}, stderr {self.errors[:400]!r}"
+
+
+class Home:
+    """The temporary folder, and what must be undone at the end."""
+
+    def __init__(self, name):
+        if not KAURI.exists():
+            sys.exit(f"{KAURI} is not built; KAURI_BUILD names the build folder")
+        self.path = Path(tempfile.mkdtemp(prefix=f"kauri-{name}-"))
+        self.undo = []
+        atexit.register(self.close)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+    def close(self):
+        while self.undo:
+            self.undo.pop()()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+class Broker:
+    """One data folder, one ipc address and, between start and stop, the process that serves them."""
+
+    def __init__(self, home, name="b", data=None, program=KAURI, **settings):
+        self.home, self.program = home, program
+        self.folder = home.path / name
+        self.folder.mkdir(exist_ok=True)
+        self.data = Path(data) if data else self.folder / "data"
+        self.url = f"ipc://{self.folder}/s"
+        self.settings = {k.replace("_", "."): v for k, v in settings.items()}
+        self.child = None
+        home.undo.append(self.kill)
+
+    def command(self, *more):
+        sets = [word for k, v in self.settings.items() for word in ("--set", f"{k}={v}")]
+        return [str(self.program), "serve", "--data", str(self.data), "--native", self.url,
+                *sets, *more]
+
+    def spawn(self, *more, wrap=(), **popen):
+        """Starts the process and does not wait."""
+        assert self.child is None
+        self.log = open(self.folder / "stderr", "ab")
+        self.born = time.monotonic()
+        self.child = subprocess.Popen([*wrap, *self.command(*more)], stdin=subprocess.DEVNULL,
+                                      stdout=subprocess.PIPE, stderr=self.log,
+                                      env=environment(self.home.path),
+                                      preexec_fn=die_with_parent, **popen)
+
+    def start(self, *more, **popen):
+        """Starts it and waits until it is ready; the seconds that took. None: it ended instead."""
+        self.spawn(*more, **popen)
+        return self.await_ready()
+
+    def await_ready(self):
+        self.words = b""
+        while b"ready in " not in self.words:
+            got = os.read(self.child.stdout.fileno(), 65536)
+            if not got:
+                self.wait()
+                return None
+            self.words += got
+        return time.monotonic() - self.born
+
+    def errors(self):
+        """All it ever said on stderr."""
+        return (self.folder / "stderr").read_text(errors="replace")
+
+    def wait(self, limit_s=READY_LIMIT_S):
+        """Its exit code, once it has ended."""
+        code = self.child.wait(limit_s)
+        self.words = getattr(self, "words", b"") + self.child.stdout.read()
+        self.child.stdout.close()
+        self.log.close()
+        self.child = None
+        self.code = code
+        return code
+
+    def running(self):
+        return self.child is not None and self.child.poll() is None
+
+    def signal(self, number):
+        self.child.send_signal(number)
+
+    def kill(self):
+        """kill -9; fine when there is none."""
+        if self.child is not None:
+            self.child.kill()
+            self.wait()
+
+    def stop(self):
+        """A clean stop; the exit code."""
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def fail_to_start(self, *more):
+        """Starts it where it must not start: a Done; code None when it did start."""
+        before = len(self.errors()) if (self.folder / "stderr").exists() else 0
+        self.spawn(*more)
+        if self.await_ready() is not None:
+            self.kill()
+            return Done(None, self.words, b"it started")
+        return Done(self.code, self.words, self.errors()[before:].encode())
+
+    def run(self, *words, data=None, limit_s=COMMAND_LIMIT_S):
+        """kauri WORDS -s URL, with data (bytes or str) or nothing on stdin."""
+        return self.plain(*words, "-s", self.url, data=data, limit_s=limit_s)
+
+    def plain(self, *words, data=None, limit_s=COMMAND_LIMIT_S):
+        """kauri WORDS, as typed."""
+        feed = data.encode() if isinstance(data, str) else data
+        done = subprocess.run([str(self.program), *map(str, words)], input=feed or b"",
+                              capture_output=True, timeout=limit_s, cwd=self.folder,
+                              env=environment(self.home.path))
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def open(self, *words, **popen):
+        """kauri WORDS -s URL in the background: the Popen."""
+        child = subprocess.Popen([str(self.program), *map(str, words), "-s", self.url],
+                                 env=environment(self.home.path), cwd=self.folder,
+                                 preexec_fn=die_with_parent, **popen)
+        self.home.undo.append(child.kill)
+        return child
+
+    def partition(self, topic, number=0):
+        return self.data / f"{topic}-{number}"
+
+    def describe(self, topic):
+        """kauri topic describe --json."""
+        return self.run("topic", "describe", topic, "-p", "--json").json()
+
+
+class Checks:
+    """Counts and prints what was found out."""
+
+    def __init__(self):
+        self.good = self.bad = 0
+        self.skipped = []
+
+    def that(self, what, held, why=""):
+        """One check; why (anything printable) tells more when it failed."""
+        if held:
+            self.good += 1
+            print(f"ok      {what}", flush=True)
+        else:
+            self.bad += 1
+            print(f"FAILED  {what}: {why}", flush=True)
+        return bool(held)
+
+    def equal(self, what, got, wanted):
+        return self.that(what, got == wanted, f"got {str(got)[:600]!r}, wanted {str(wanted)[:600]!r}")
+
+    def skip(self, what, why):
+        self.skipped.append(f"{what}: {why}")
+        print(f"skip    {what}: {why}", flush=True)
+
+    def close(self, name):
+        tail = f", {len(self.skipped)} skipped" if self.skipped else ""
+        print(f"{name}: {self.good + self.bad} checks, {self.bad} failed{tail}", flush=True)
+        return 1 if self.bad or not self.good else 0
+
+
+def seed_of(options):
+    """The seed asked for, or a new one; printed, so that a run can be repeated."""
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}  (repeat: --seed {seed})", flush=True)
+    return seed
