@@ -210,6 +210,9 @@ bool part_wait(struct part *p, struct part_wait *w, bool sync)
     ASSERT(w->offset < p->reserved);
     if (w->offset < (sync ? p->durable : p->written))
         return false;
+    w->sync = sync;
+    if (sync && (p->dirty || (p->round != NULL && !p->round->sync)))
+        p->want_checkpoint = true; /* rounds without sync would never complete it */
     list_add_tail(&p->waits, &w->link);
     return true;
 }
@@ -258,7 +261,6 @@ struct part_round *part_round_take(struct part *p, bool sync, int64_t now_ms)
     r->create_dir = !p->exists;
     r->new_names = p->new_names;
     r->new_folder = p->new_folder;
-    r->cut = p->cut_tail && p->count > 0;
     r->old_snapshot = -1;
     r->saved_roll = p->roll;
     r->saved_count = p->count;
@@ -271,16 +273,23 @@ struct part_round *part_round_take(struct part *p, bool sync, int64_t now_ms)
     return r;
 }
 
+/* Which waiters: all, or those that do not wait for a sync. */
+enum part_waiters {
+    PART_WAITERS_ALL,
+    PART_WAITERS_WRITTEN,
+};
+
 /* Calls back the appends, and the waiters of offsets in [from, end). */
-static void part_complete(struct part *p, struct list *appends, int64_t from, int64_t end,
-                          int result)
+static void part_complete(struct part *p, struct list *appends, enum part_waiters who, int64_t from,
+                          int64_t end, int result)
 {
     struct list waits;
     ASSERT(from <= end);
     list_init(&waits);
     LIST_EACH_SAFE (node, &p->waits) {
         struct part_wait *w = LIST_ENTRY(node, struct part_wait, link);
-        if (w->offset >= from && w->offset < end) {
+        bool meant = who == PART_WAITERS_ALL || !w->sync;
+        if (meant && w->offset >= from && w->offset < end) {
             list_remove(node);
             list_add_tail(&waits, node);
         }
@@ -311,7 +320,7 @@ static void part_raise_written(struct part *p, struct part_round *r)
     }
     p->exists = true;
     if (!r->sync)
-        part_complete(p, &r->appends, 0, r->end, 0);
+        part_complete(p, &r->appends, PART_WAITERS_WRITTEN, 0, r->end, 0);
 }
 
 static void part_raise_durable(struct part *p, struct part_round *r)
@@ -319,9 +328,9 @@ static void part_raise_durable(struct part *p, struct part_round *r)
     if (r->raised_durable)
         return;
     r->raised_durable = true;
-    ASSERT(r->end >= p->durable);
+    ASSERT(r->end >= p->durable && r->end <= p->written);
     p->durable = r->end;
-    part_complete(p, &r->appends, 0, r->end, 0);
+    part_complete(p, &r->appends, PART_WAITERS_ALL, 0, r->end, 0);
 }
 
 static void part_remove_dropped(struct part *p, const struct part_round *r)
@@ -396,7 +405,7 @@ static void part_take_back(struct part *p, struct part_round *r)
     p->pending_count = 0;
     p->pending_size = 0;
     p->reserved = p->written;
-    part_complete(p, &all, p->written, INT64_MAX, IO_FULL);
+    part_complete(p, &all, PART_WAITERS_ALL, p->written, INT64_MAX, IO_FULL);
 }
 
 void part_abort(struct part *p, int result)
@@ -407,7 +416,7 @@ void part_abort(struct part *p, int result)
     list_splice(&all, &p->pending);
     p->pending_count = 0;
     p->pending_size = 0;
-    part_complete(p, &all, 0, INT64_MAX, result);
+    part_complete(p, &all, PART_WAITERS_ALL, 0, INT64_MAX, result);
 }
 
 static void part_round_free(struct part_round *r)
@@ -428,7 +437,6 @@ static void part_round_free(struct part_round *r)
 static void part_finish(struct part *p, struct part_round *r)
 {
     part_finish_alloc(p, r);
-    p->cut_tail = r->cut;
     p->new_names = r->new_names;
     p->new_folder = r->new_folder;
     if (r->result == 0) {
@@ -446,7 +454,7 @@ static void part_finish(struct part *p, struct part_round *r)
         (void)io_close(p->writer);
         p->writer = NULL;
         p->failed = r->result;
-        part_complete(p, &r->appends, 0, INT64_MAX, r->result);
+        part_complete(p, &r->appends, PART_WAITERS_ALL, 0, INT64_MAX, r->result);
     }
     part_writer_keep(p);
     part_round_free(r);
@@ -460,9 +468,12 @@ void part_round_done(struct part *p, struct part_round *r, enum part_stage stage
         if (r->result == 0)
             part_raise_written(p, r);
         break;
-    case PART_STAGE_DURABLE:
-        if (r->result == 0 && r->sync)
+    case PART_STAGE_DURABLE: /* a round with sync tells both at once */
+        ASSERT(r->sync);
+        if (r->result == 0) {
+            part_raise_written(p, r);
             part_raise_durable(p, r);
+        }
         break;
     case PART_STAGE_FINISHED:
         part_finish(p, r);
