@@ -181,6 +181,7 @@ static void bench_arguments(int argc, char **argv, struct load *l, const char **
                                            {"duration-ms", NULL, &l->duration_ms},
                                            {"window", NULL, &l->window},
                                            {"clients", NULL, &l->clients},
+                                           {"threads", NULL, &l->threads},
                                            {"batch-size", NULL, &l->batch_size},
                                            {"linger-ms", NULL, &l->linger_ms},
                                            {"rate", NULL, &l->rate},

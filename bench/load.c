@@ -44,14 +44,22 @@ struct kauri *load_open(const struct load *l,
 
 struct load_producer {
     const struct load *load;
-    pthread_barrier_t *start;
-    pthread_t thread;
+    struct kauri *k;
     int64_t records_max; /* INT64_MAX: no limit */
     int64_t sent;
     int64_t delivered;
+    struct hist latency;
+};
+
+/* The clients that one thread drives. */
+struct load_thread {
+    struct load_producer *producers; /* owned */
+    int64_t count;
+    const uint8_t *value;
+    pthread_barrier_t *start;
+    pthread_t thread;
     int64_t begin_ns;
     int64_t end_ns;
-    struct hist latency;
 };
 
 static void load_delivered(void *ctx, const struct kauri_record *r, int error, const char *message)
@@ -64,7 +72,7 @@ static void load_delivered(void *ctx, const struct kauri_record *r, int error, c
 }
 
 /* One record, stamped with the time it is handed over. False: poll first. */
-static bool load_send(struct kauri *k, struct load_producer *p, const uint8_t *value)
+static bool load_send(struct load_producer *p, const uint8_t *value)
 {
     int64_t now = bench_now_ns();
     struct kauri_record r = {.topic = p->load->topic,
@@ -73,71 +81,111 @@ static bool load_send(struct kauri *k, struct load_producer *p, const uint8_t *v
                              .value = value,
                              .value_size = (size_t)p->load->size,
                              .opaque = (void *)(intptr_t)now};
-    int error = kauri_send(k, &r);
+    int error = kauri_send(p->k, &r);
     if (error == KAURI_AGAIN)
         return false;
-    load_check(k, "send", error);
+    load_check(p->k, "send", error);
     p->sent++;
     return true;
 }
 
-static void load_produce_loop(struct kauri *k, struct load_producer *p, const uint8_t *value)
+/* Connection, metadata, producer id; none of it counts. */
+static void load_warm(struct load_producer *p, const uint8_t *value)
 {
-    const struct load *l = p->load;
-    int64_t until = l->duration_ms > 0 ? p->begin_ns + l->duration_ms * 1000000 : INT64_MAX;
-    while (p->sent < p->records_max && bench_now_ns() < until) {
-        bool room = l->window == 0 || (int64_t)kauri_outstanding(k) < l->window;
-        if (!room || !load_send(k, p, value))
-            (void)kauri_poll(k, 1000);
-    }
-    load_check(k, "flush", kauri_flush(k, LOAD_WAIT_MS));
-}
-
-static void *load_producer_run(void *arg)
-{
-    struct load_producer *p = arg;
-    struct kauri *k = load_open(p->load, load_delivered, p);
-    uint8_t *value CLEANUP(cleanup_free) = assert_memory(calloc(1, (size_t)p->load->size), 1);
-    memset(value, 'k', (size_t)p->load->size);
-    if (!load_send(k, p, value)) /* connection, metadata, producer id */
+    p->k = load_open(p->load, load_delivered, p);
+    if (!load_send(p, value))
         bench_die("send", "no room for one record");
-    load_check(k, "flush", kauri_flush(k, LOAD_WAIT_MS));
+    load_check(p->k, "flush", kauri_flush(p->k, LOAD_WAIT_MS));
     p->sent = p->delivered = 0;
     p->latency = (struct hist){0};
-    (void)pthread_barrier_wait(p->start);
-    p->begin_ns = bench_now_ns();
-    load_produce_loop(k, p, value);
-    p->end_ns = bench_now_ns();
-    (void)kauri_close(k);
+}
+
+/* Sends one record, or waits for answers. A client that is not alone in its thread lets its record
+ * go at once, for the next wait is another one's. */
+static void load_step(struct load_producer *p, const struct load_thread *t)
+{
+    int64_t window = p->load->window;
+    bool room = window == 0 || (int64_t)kauri_outstanding(p->k) < window;
+    if (!room || !load_send(p, t->value))
+        (void)kauri_poll(p->k, 1000);
+    else if (t->count > 1)
+        (void)kauri_poll(p->k, 0);
+}
+
+static void load_thread_loop(struct load_thread *t)
+{
+    const struct load *l = t->producers->load;
+    int64_t until = l->duration_ms > 0 ? t->begin_ns + l->duration_ms * 1000000 : INT64_MAX;
+    int64_t open = t->count;
+    while (open > 0 && bench_now_ns() < until) {
+        open = 0;
+        for (int64_t i = 0; i < t->count; i++) {
+            struct load_producer *p = &t->producers[i];
+            if (p->sent >= p->records_max)
+                continue;
+            open++;
+            load_step(p, t);
+        }
+    }
+    for (int64_t i = 0; i < t->count; i++)
+        load_check(t->producers[i].k, "flush", kauri_flush(t->producers[i].k, LOAD_WAIT_MS));
+}
+
+static void *load_thread_run(void *arg)
+{
+    struct load_thread *t = arg;
+    for (int64_t i = 0; i < t->count; i++)
+        load_warm(&t->producers[i], t->value);
+    (void)pthread_barrier_wait(t->start);
+    t->begin_ns = bench_now_ns();
+    load_thread_loop(t);
+    t->end_ns = bench_now_ns();
+    for (int64_t i = 0; i < t->count; i++)
+        t->producers[i].k = kauri_close(t->producers[i].k);
     return NULL;
 }
 
-static void load_add(const struct load_producer *p, int64_t *begin, int64_t *end,
-                     struct load_result *out)
+static void load_thread_start(struct load_thread *t, const struct load *l, int64_t count)
 {
-    *begin = p->begin_ns < *begin ? p->begin_ns : *begin;
-    *end = p->end_ns > *end ? p->end_ns : *end;
-    out->records += p->delivered;
-    hist_merge(&out->latency, &p->latency);
+    t->count = count;
+    t->producers = assert_memory(calloc((size_t)count, sizeof *t->producers), (size_t)count);
+    for (int64_t i = 0; i < count; i++) {
+        t->producers[i].load = l;
+        t->producers[i].records_max = l->records > 0 ? l->records / l->clients + 1 : INT64_MAX;
+    }
+    bench_check("thread", -pthread_create(&t->thread, NULL, load_thread_run, t));
+}
+
+/* Waits for its end; adds what it did. */
+static void load_thread_join(struct load_thread *t, struct load_result *out)
+{
+    bench_check("thread", -pthread_join(t->thread, NULL));
+    for (int64_t i = 0; i < t->count; i++) {
+        out->records += t->producers[i].delivered;
+        hist_merge(&out->latency, &t->producers[i].latency);
+    }
+    free(t->producers);
 }
 
 void load_produce(const struct load *l, struct load_result *out)
 {
-    size_t count = (size_t)l->clients;
+    int64_t count = l->threads == 0 || l->threads > l->clients ? l->clients : l->threads;
     pthread_barrier_t start;
-    struct load_producer *ps CLEANUP(cleanup_free) =
-        assert_memory(calloc(count, sizeof *ps), count * sizeof *ps);
+    uint8_t *value CLEANUP(cleanup_free) = assert_memory(malloc((size_t)l->size), 1);
+    struct load_thread *ts CLEANUP(cleanup_free) =
+        assert_memory(calloc((size_t)count, sizeof *ts), (size_t)count);
+    memset(value, 'k', (size_t)l->size);
     bench_check("barrier", -pthread_barrier_init(&start, NULL, (unsigned)count));
-    for (size_t i = 0; i < count; i++) {
-        ps[i].load = l;
-        ps[i].start = &start;
-        ps[i].records_max = l->records > 0 ? l->records / l->clients + 1 : INT64_MAX;
-        bench_check("thread", -pthread_create(&ps[i].thread, NULL, load_producer_run, &ps[i]));
+    for (int64_t i = 0; i < count; i++) {
+        ts[i].start = &start;
+        ts[i].value = value;
+        load_thread_start(&ts[i], l, l->clients / count + (i < l->clients % count));
     }
     int64_t begin = INT64_MAX, end = 0;
-    for (size_t i = 0; i < count; i++) {
-        bench_check("thread", -pthread_join(ps[i].thread, NULL));
-        load_add(&ps[i], &begin, &end, out);
+    for (int64_t i = 0; i < count; i++) {
+        load_thread_join(&ts[i], out);
+        begin = ts[i].begin_ns < begin ? ts[i].begin_ns : begin;
+        end = ts[i].end_ns > end ? ts[i].end_ns : end;
     }
     (void)pthread_barrier_destroy(&start);
     out->took_ns = end - begin;

@@ -8,7 +8,8 @@
  *                 are; what a stall delays counts from the scheduled time, so that a slow broker is
  *                 not asked less (no coordinated omission)
  *
- * Each client is used by a thread of its own, as the library wants. Failures end the program.
+ * A client is used by one thread, as the library wants; a thread may drive several. Failures end
+ * the program.
  */
 #pragma once
 
@@ -24,6 +25,7 @@ struct load {
     int64_t duration_ms; /* at most so long; 0: no limit */
     int64_t window;      /* records of one client under way; 0: as the buffer allows */
     int64_t clients;
+    int64_t threads; /* that drive them, load_produce; 0: one each */
     int64_t batch_size;
     int64_t linger_ms;
     int64_t rate; /* records a second, load_paced */

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """report: the rows of a run, printed as they come, and kept for the JSON file.
 
-A figure stands beside the raw limit that bounds it, measured in the same run: `ratio` is the figure
-through the limit. A budget row says met or missed.
+A figure stands beside the raw limit that bounds it, measured in the same run: `ratio` is the figure by
+the limit. A budget row says met or missed.
 """
 import json
 
@@ -63,10 +63,10 @@ class Report:
     def skipped(self, name, why):
         self.budgets.append({"name": name, "value": None, "met": None, "note": why})
 
-    def print_budgets(self):
+    def print_budgets(self, busy):
         if not self.budgets:
             return
-        self.title("budgets")
+        self.title("budgets" + (", provisional: the machine is busy with other things" if busy else ""))
         for b in self.budgets:
             if b["value"] is None:
                 print(f"  skipped  {b['name']:<46} {b['note']}")

@@ -64,7 +64,8 @@ def main():
     about = machine(folder)
     print(f"{about['cores']} cores, {about['memory'] / 2**30:.0f} GiB, {about['architecture']}, "
           f"Linux {about['kernel']}, {about['file_system']}, load {about['load']:.1f} before")
-    if about["load"] > about["cores"] / 2:
+    busy = about["load"] > about["cores"] / 2
+    if busy:
         print("warning: the machine is busy with other things: neither figures nor ratios will hold")
     try:
         measure(args, folder, report)
@@ -73,7 +74,7 @@ def main():
         return 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    report.print_budgets()
+    report.print_budgets(busy)
     print(f"\n{len(report.rows)} rows in {time.monotonic() - begin:.0f} s")
     if args.json:
         report.write(args.json, about)

@@ -69,25 +69,22 @@ def produce_rate(lab, name, figures, size):
     lab.report.row(name, figures["records_s"], "1/s", stream / size, "socket unix", figures)
 
 
-def produce_one(lab, name, broker, size, acks, options):
-    """The figures of one load on a topic of its own, and the disk's p50 around it."""
+def produce_one(lab, name, broker, size, ack, options):
+    """The figures of one load on a topic of its own."""
     topic = name.replace(" ", "-").replace(",", "")
     lab.topic(broker, topic)
-    before = lab.disk_us()
-    options = dict(options, size=size, acks=acks, duration_ms=1000 * lab.seconds(3))
+    options = dict(options, size=size, acks=ack, duration_ms=1000 * lab.seconds(3))
     if lab.records:
         options["records"] = lab.records
-    figures = lab.client("produce", "row", broker, topic, **options)
-    return figures, (before + lab.disk_us()) / 2
+    return lab.client("produce", "row", broker, topic, **options)
 
 
 def produce_shapes(lab, durability, size):
-    figures = {}
     with lab.broker(f"durability={durability}") as broker:
         for shape, options in SHAPES:
             name = f"{durability}, {size} B, {shape}"
-            row, disk = produce_one(lab, name, broker, size, "all", options)
-            figures[shape] = (row, disk)
+            disk = lab.disk_us()
+            row = produce_one(lab, name, broker, size, "all", options)
             if shape != "1 in flight":
                 produce_rate(lab, name, row, size)
             elif durability == "sync":
@@ -95,19 +92,13 @@ def produce_shapes(lab, durability, size):
             else:
                 ping = lab.limits()["raw.pingpong.unix"]["p50_us"]
                 lab.report.latency(name, row, ping, "socket ping-pong")
-    return figures
 
 
 def produce(lab):
     lab.report.title("native front: produce, acks=all")
     for durability in ("sync", "os"):
         for size in RECORDS:
-            figures = produce_shapes(lab, durability, size)
-            if durability == "sync" and size == RECORDS[0]:
-                row, disk = figures["1 in flight"]
-                lab.report.budget("durable ack p50, one in flight, through the disk's",
-                                  row["p50_us"] / disk, "x", 1.5,
-                                  note=f"{row['p50_us']:.0f} us on {disk:.0f} us")
+            produce_shapes(lab, durability, size)
 
 
 def acks(lab):
@@ -116,22 +107,40 @@ def acks(lab):
         with lab.broker(f"durability={durability}") as broker:
             for ack in ("0", "1", "all"):
                 name = f"{durability}, 100 B, acks {ack}"
-                row, _ = produce_one(lab, name, broker, 100, ack, {"linger_ms": 5})
-                produce_rate(lab, name, row, 100)
+                produce_rate(lab, name, produce_one(lab, name, broker, 100, ack, {"linger_ms": 5}), 100)
 
 
-def producers(lab):
-    """Group commit: clients with a record in flight each, all on one partition."""
+PRODUCERS = ((1, "1 producer"), (8, "8 producers"), (64, "64 producers"))
+
+
+def durable_once(lab, broker):
+    """One short look at each, the disk among them."""
+    load = {"window": 1, "threads": 8, "duration_ms": 400}
+    seen = {count: lab.client("produce", "row", broker, "durable", clients=count, **load)
+            for count, _ in PRODUCERS}
+    return dict(seen, disk=lab.disk_us())
+
+
+def durable(lab):
+    """Group commit: clients with one record in flight each, all on one partition. The best of many
+    short looks, in turns: what else goes on at a disk only ever makes it slower."""
     lab.report.title("native front: durable producers, 100 B, one record in flight each")
-    rates = {}
     with lab.broker("durability=sync") as broker:
-        for count in (1, 8, 64):
-            row, disk = produce_one(lab, f"{count} producers", broker, 100, "all",
-                                    {"window": 1, "clients": count})
-            rates[count] = row["records_s"]
-            lab.report.row(f"{count} producers", row["records_s"], "1/s", 1e6 / disk,
-                           "pwrite + fdatasync", row, note=f"p50 {row['p50_us']:.0f} us")
-    lab.report.budget("64 durable producers through one", rates[64] / rates[1], "x", 20, True)
+        lab.topic(broker, "durable")
+        seen = [durable_once(lab, broker) for _ in range(3 if lab.quick else 12)]
+    disk = min(s["disk"] for s in seen)
+    p50 = {count: min(s[count]["p50_us"] for s in seen) for count, _ in PRODUCERS}
+    rate = {count: max(s[count]["records_s"] for s in seen) for count, _ in PRODUCERS}
+    for count, name in PRODUCERS:
+        lab.report.row(name, rate[count], "1/s", 1e6 / disk, "pwrite + fdatasync",
+                       note=f"p50 {p50[count]:.0f} us")
+    name, note = "durable ack p50, one in flight, by the disk's", f"{p50[1]:.0f} us by {disk:.0f} us"
+    if p50[1] < disk:  # an ack cannot come before its sync: others were at the disk meanwhile
+        lab.report.skipped(name, f"{note}: the disk was busy with other things")
+    else:
+        lab.report.budget(name, p50[1] / disk, "x", 1.5, note=note)
+    lab.report.budget("64 durable producers, by one", rate[64] / rate[1], "x", 20, True,
+                      note=f"{rate[64]:,.0f} /s by {rate[1]:,.0f} /s")
 
 
 def drain(lab):
@@ -155,10 +164,9 @@ def latency(lab):
     for durability, rate in (("sync", 500), ("sync", 2000), ("os", 2000), ("os", 5000)):
         with lab.broker(f"durability={durability}") as broker:
             lab.topic(broker, "paced")
-            before = lab.disk_us()
+            limit = lab.disk_us() if durability == "sync" else ping
             row = lab.client("paced", "row", broker, "paced", rate=rate,
                              duration_ms=1000 * lab.seconds(5, 2))
-            limit = (before + lab.disk_us()) / 2 if durability == "sync" else ping
             lab.report.latency(f"{durability}, 100 B, {rate} /s", row, limit,
                                "pwrite + fdatasync" if durability == "sync" else "socket ping-pong")
 
@@ -251,7 +259,7 @@ def ready(lab):
         lab.report.row(f"{name} stored, to the first ack there", acked, "ms")
         lab.report.budget(f"ready after kill -9 at {name}", acked, "ms", 300)
     if len(times) == 2:
-        lab.report.budget("the larger through the smaller", max(times[1], 1) / times[0], "x", 1.5)
+        lab.report.budget("ready with the larger, by the smaller", max(times[1], 1) / times[0], "x", 1.5)
 
 
 def topics(lab):
@@ -285,4 +293,4 @@ def topics_again(lab, broker, count):
                        note=f"RssAnon {anon / 1e6:.1f} MB")
 
 
-ALL = (limits, append, rounds, start, memory, produce, acks, producers, drain, latency, topics, ready)
+ALL = (limits, append, rounds, start, memory, produce, acks, durable, drain, latency, topics, ready)

@@ -47,6 +47,10 @@
 #define SERVE_DRAINS_MAX  64 /* nano_turn calls of one front after a stall */
 #define SERVE_MARGIN      ((size_t)1024 * 1024)
 #define SERVE_MESSAGE_MIN ((size_t)16 * 1024 * 1024)
+#define SERVE_FILES_MIN   ((size_t)256)
+#define SERVE_FILES_MAX   ((size_t)65536)
+#define SERVE_READERS_MAX                                                                          \
+    ((size_t)4096) /* each up to three mappings, of 65,530 a process may have */
 
 struct serve_front {
     struct nano *nano; /* owned */
@@ -200,13 +204,17 @@ static int serve_listen_failed(const struct serve *s, int r, const char *url, co
     return CMD_FAILED;
 }
 
-static void serve_raise_files(void)
+/* As many descriptors as the system gives; how many that is. */
+static size_t serve_raise_files(void)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
+        return SERVE_FILES_MIN;
     limit.rlim_cur = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < SERVE_FILES_MIN)
+        return SERVE_FILES_MIN;
+    return limit.rlim_cur < SERVE_FILES_MAX ? (size_t)limit.rlim_cur : SERVE_FILES_MAX;
 }
 
 /* 0 or an exit code. */
@@ -227,6 +235,8 @@ static int serve_open_broker(struct serve *s)
                              .dir = (const char *)s->setup.data.p,
                              .config = s->setup.config,
                              .seed = seed,
+                             .descriptor_max = serve_raise_files(),
+                             .reader_max = SERVE_READERS_MAX,
                              .fatal = serve_fatal,
                              .log = serve_log,
                              .ctx = s};
@@ -400,6 +410,9 @@ static void serve_tell_state(struct serve *s)
     report_state(&state, &line);
     buf_append_u8(&line, 0);
     serve_say(s, "info", (const char *)line.p);
+    buf_reset(&line);
+    broker_dump(s->broker, &line);
+    (void)fwrite(line.p, 1, line.size, stderr);
     buf_deinit(&line);
 }
 
@@ -551,7 +564,6 @@ int serve(struct args *a, int argc, char **argv)
     s->clock = (struct clock){serve_wall_ms, serve_mono_ms, serve_mono_us};
     s->start_ms = serve_now(s);
     (void)signal(SIGPIPE, SIG_IGN);
-    serve_raise_files();
     int r = serve_setup_read(&s->setup, a, argc, argv);
     int code = r == 0 ? serve_run(s) : r < 0 ? CMD_DONE : r;
     serve_close(s);

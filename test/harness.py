@@ -66,6 +66,8 @@ class Done:
         return self.text.splitlines()
 
     def json(self):
+        if self.code != 0:
+            raise RuntimeError(str(self))
         return json.loads(self.text)
 
     def envelopes(self):

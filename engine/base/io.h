@@ -248,6 +248,7 @@ struct io_fault_plan {
     int error;        /* what it returns: -EIO, IO_FULL, ... */
     bool forever;     /* every later call fails too */
     bool short_write; /* a failing pwritev first writes half of its bytes */
+    bool space_only;  /* count and fail only calls that may take space: a full disk */
 };
 struct io *io_fault_new(struct io *inner);
 struct io *io_fault_free(struct io *io);

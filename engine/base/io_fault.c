@@ -38,8 +38,8 @@ static struct io_file *io_fault_inner(struct io_file *f)
     return inner;
 }
 
-/* Counts a call: 0, or the planned failure. */
-static int io_fault_next(struct io *io)
+/* Counts a call that may take space: 0, or the planned failure. */
+static int io_fault_next_space(struct io *io)
 {
     struct io_fault *fault = io_fault_of(io);
     const struct io_fault_plan *plan = &fault->plan;
@@ -48,6 +48,13 @@ static int io_fault_next(struct io *io)
     bool fails = plan->fail_at != 0 && (n == plan->fail_at || (plan->forever && n > plan->fail_at));
     ASSERT(!fails || plan->error != 0);
     return fails ? plan->error : 0;
+}
+
+/* Any other call. */
+static int io_fault_next(struct io *io)
+{
+    ASSERT(io != NULL);
+    return io_fault_of(io)->plan.space_only ? 0 : io_fault_next_space(io);
 }
 
 static struct io_file *io_fault_wrap(struct io *io, struct io_file *inner)
@@ -65,7 +72,7 @@ static int io_fault_open(struct io *io, const char *path, unsigned flags, struct
     ASSERT(out != NULL);
     ASSERT(path != NULL);
     struct io_file *inner;
-    int r = io_fault_next(io);
+    int r = (flags & IO_CREATE) != 0 ? io_fault_next_space(io) : io_fault_next(io);
     if (r == 0)
         r = io_open(io_fault_of(io)->inner, path, flags, &inner);
     if (r == 0)
@@ -118,7 +125,7 @@ static int io_fault_pwritev(struct io_file *f, const struct iovec *v, int count,
 {
     ASSERT(count >= 0);
     ASSERT(v != NULL || count == 0);
-    int r = io_fault_next(f->io);
+    int r = io_fault_next_space(f->io);
     if (r == 0)
         return io_pwritev(io_fault_inner(f), v, count, pos);
     if (io_fault_of(f->io)->plan.short_write)
@@ -129,14 +136,14 @@ static int io_fault_pwritev(struct io_file *f, const struct iovec *v, int count,
 static int io_fault_fallocate(struct io_file *f, uint64_t pos, uint64_t size)
 {
     ASSERT(pos + size >= pos);
-    int r = io_fault_next(f->io);
+    int r = io_fault_next_space(f->io);
     return r != 0 ? r : io_fallocate(io_fault_inner(f), pos, size);
 }
 
 static int io_fault_zero(struct io_file *f, uint64_t pos, uint64_t size)
 {
     ASSERT(pos + size >= pos);
-    int r = io_fault_next(f->io);
+    int r = io_fault_next_space(f->io);
     return r != 0 ? r : io_zero(io_fault_inner(f), pos, size);
 }
 
@@ -185,7 +192,7 @@ static bool io_fault_resident(struct io *io, const struct io_map *m, uint64_t po
 static int io_fault_rename(struct io *io, const char *from, const char *to)
 {
     ASSERT(from != NULL && to != NULL);
-    int r = io_fault_next(io);
+    int r = io_fault_next_space(io);
     return r != 0 ? r : io_rename(io_fault_of(io)->inner, from, to);
 }
 
@@ -199,7 +206,7 @@ static int io_fault_unlink(struct io *io, const char *path)
 static int io_fault_mkdir(struct io *io, const char *path)
 {
     ASSERT(path != NULL);
-    int r = io_fault_next(io);
+    int r = io_fault_next_space(io);
     return r != 0 ? r : io_mkdir(io_fault_of(io)->inner, path);
 }
 

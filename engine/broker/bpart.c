@@ -5,7 +5,7 @@
  *
  *   IDLE --bpart_use / background--> LOADING --recovered--> ONLINE
  *                                       |
- *                                       +--cannot be read--> FAILED
+ *                                       +--cannot be read--> FAILED --a use, later--> IDLE
  *   any state --topic deleted--> GONE
  *
  * A partition without a folder has nothing to recover and goes ONLINE at once.
@@ -16,7 +16,8 @@
 #include "engine/base/cleanup.h"
 #include "engine/broker/broker_priv.h"
 
-#define BPART_LOADS_MAX 2u /* background recoveries under way */
+#define BPART_LOADS_MAX 2u    /* background recoveries under way */
+#define BPART_RETRY_MS  10000 /* descriptors or memory may have been short */
 
 struct bpart_load {
     struct work_job job;
@@ -152,6 +153,13 @@ static void bpart_load_run(struct work_job *job)
     ASSERT((l->result == 0) == (l->part != NULL));
 }
 
+static void bpart_fail(struct bpart *p)
+{
+    ASSERT(p->part == NULL && p->state != BPART_GONE);
+    p->state = BPART_FAILED;
+    p->retry_ms = broker_now(p->broker) + BPART_RETRY_MS;
+}
+
 static void bpart_load_done(struct work_note *note)
 {
     struct work_job *job = LIST_ENTRY(note, struct work_job, note);
@@ -168,7 +176,10 @@ static void bpart_load_done(struct work_note *note)
         bpart_report(l);
         bpart_online(p, l->part);
     } else {
-        p->state = l->result == IO_FULL ? BPART_IDLE : BPART_FAILED;
+        if (l->result == IO_FULL)
+            p->state = BPART_IDLE;
+        else
+            bpart_fail(p);
         broker_log(l->broker, 2, "cannot open %s: %s", (const char *)l->path.p,
                    l->result == STATE_NEWER ? "written by a newer format"
                    : l->result == IO_FULL   ? "no space left to finish its recovery"
@@ -209,7 +220,7 @@ static enum broker_status bpart_open_empty(struct bpart *p)
     int r = part_open(&p->broker->store, &o, &part, &report);
     ASSERT((r == 0) == (part != NULL));
     if (r != 0) {
-        p->state = BPART_FAILED;
+        bpart_fail(p);
         return BROKER_STORAGE;
     }
     bpart_online(p, part);
@@ -220,6 +231,8 @@ enum broker_status bpart_use(struct bpart *p)
 {
     ASSERT(p->topic != NULL); /* __meta is open from the start */
     ASSERT((p->state == BPART_ONLINE) == (p->part != NULL) || p->state == BPART_GONE);
+    if (p->state == BPART_FAILED && broker_now(p->broker) >= p->retry_ms)
+        p->state = BPART_IDLE;
     switch (p->state) {
     case BPART_ONLINE:
         return BROKER_OK;

@@ -304,3 +304,5 @@ void broker_configs(const struct broker *b, struct slice topic,
                     void *ctx);
 /* Walks all invariants; asserts. For tests. */
 void broker_check(const struct broker *b);
+/* Appends the state of the broker and of every partition in words, for SIGUSR1. */
+void broker_dump(const struct broker *b, struct buf *out);

@@ -25,7 +25,7 @@ enum bpart_state {
     BPART_IDLE,    /* on disk, not opened yet */
     BPART_LOADING, /* a worker recovers it */
     BPART_ONLINE,
-    BPART_FAILED, /* cannot be opened: answered with BROKER_STORAGE */
+    BPART_FAILED, /* could not be opened: answered with BROKER_STORAGE, tried again later */
     BPART_GONE,   /* its topic is being deleted */
 };
 #define BPART_STATE_COUNT 5
@@ -37,6 +37,7 @@ struct bpart {
     struct list due;   /* in broker->due[] */
     struct list load;  /* in broker->loads, to be opened in the background */
     struct list waits; /* struct broker_fetch_wait */
+    int64_t retry_ms;  /* FAILED: a use behind this opens it again; monotonic */
     int64_t shown;     /* what consumers saw while durability was os, not durable yet */
     int64_t trimming;  /* of the round that is out: part->trim_to when it began */
     int32_t index;

@@ -107,6 +107,7 @@ struct part_append {
 struct part_wait {
     struct list link;
     int64_t offset;
+    bool sync; /* set by part_wait: for the durable end */
     void (*done)(struct part_wait *w, int result);
 };
 
@@ -148,7 +149,6 @@ struct part {
     bool new_folder; /* nor is the folder's own name */
     bool roll;       /* the next round begins a new segment */
     bool want_checkpoint;
-    bool cut_tail; /* a refused round left bytes behind the written end, and could not cut them */
 };
 
 /* What recovery did, for the log line and for verify. */
@@ -180,6 +180,8 @@ int part_open(struct store *s, const struct part_open_options *o, struct part **
  * thread. NULL fine, returns NULL. */
 struct part *part_close(struct part *p);
 void part_check(const struct part *p);
+/* Appends the partition's state in words, a few lines. */
+void part_dump(const struct part *p, struct buf *out);
 
 /* --- appending --- */
 

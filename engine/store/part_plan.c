@@ -59,6 +59,8 @@ static bool part_must_roll(const struct part *p, const struct batch_header *h)
     const struct segment *s = part_active(p);
     if (s == NULL)
         return true;
+    if (s->base == h->base_offset) /* no other can begin there, whatever its bytes are */
+        return false;
     if (p->roll || batch_last_offset(h) - s->base > INT32_MAX)
         return true;
     if (s->size == 0)
@@ -164,8 +166,6 @@ void part_plan(struct part *p, struct part_round *r)
         part_plan_first_state(p, r);
     if (p->roll && s != NULL && s->size == 0 && s->base == p->written)
         p->roll = false; /* it is new already */
-    if (r->cut)
-        part_plan_write(p, r); /* whatever else happens, the leftovers go first */
     part_plan_appends(p, r);
     bool trim = p->trim_to >= 0;
     if (trim)

@@ -106,9 +106,10 @@ void producers_apply(struct producers *s, const struct batch_header *h, int64_t 
     if (e == NULL)
         e = producers_add(s, h->producer_id);
     /* R2: a replay over a damaged range, or a new epoch, begins a new run of sequences. */
+    const struct producers_batch *last = e->count > 0 ? &e->batches[e->count - 1] : NULL;
     if (e->epoch != h->producer_epoch ||
-        (e->count > 0 &&
-         h->base_sequence != producers_step(e->batches[e->count - 1].last_sequence, 1)))
+        (last != NULL && (h->base_sequence != producers_step(last->last_sequence, 1) ||
+                          h->base_offset <= last->base_offset)))
         e->count = 0;
     e->epoch = h->producer_epoch;
     e->last_ms = now_ms;

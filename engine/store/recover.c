@@ -166,7 +166,7 @@ static int recover_snapshots(struct recover *c)
 void recover_producer(struct recover *c, const struct batch_header *h)
 {
     ASSERT(h->base_offset >= 0);
-    if (h->base_offset >= c->snapshot)
+    if (h->base_offset >= c->snapshot && h->base_sequence >= 0) /* the CRC vouches for no meaning */
         producers_apply(&c->part->producers, h, c->o->now_ms, NULL);
 }
 
@@ -371,6 +371,24 @@ static struct part *recover_part(struct store *s, const struct part_open_options
     return p;
 }
 
+/* A state without a segment: of a folder that was just made when the process ended. Its name, and
+ * the folder's, may be in the page cache only, and later rounds will take both for durable. */
+static int recover_settle_empty(struct recover *c)
+{
+    struct buf path CLEANUP(buf_deinit) = {0}, bytes CLEANUP(buf_deinit) = {0};
+    struct buf parent CLEANUP(buf_deinit) = {0};
+    ASSERT(c->part->count == 0);
+    if (!c->has_state || c->o->read_only)
+        return 0;
+    state_encode(&c->state, &bytes);
+    state_path(&path, c->o->dir, "state");
+    state_parent(&parent, c->o->dir);
+    int r = io_write_file(c->io, c->o->dir, (const char *)path.p, buf_slice(&bytes));
+    if (r == 0)
+        r = io_sync_dir(c->io, (const char *)parent.p);
+    return r == IO_MISSING ? -ENOENT : r;
+}
+
 static void recover_deinit(struct recover *c)
 {
     ASSERT(c->io != NULL);
@@ -396,6 +414,8 @@ static int recover_run(struct recover *c)
         r = recover_snapshots(c);
     if (r == 0)
         r = recover_segments(c);
+    if (r == 0 && c->part->count == 0)
+        r = recover_settle_empty(c);
     if (r == 0)
         recover_ends(c);
     return r;

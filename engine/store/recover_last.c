@@ -62,6 +62,19 @@ static int recover_search_run(void *ctx)
     return scan_resync(&s->scan, s->stop);
 }
 
+/* Moves `used` behind the last good batch, which may end in zeros. Under guard. */
+static int recover_search_end(void *ctx)
+{
+    struct recover_search *s = ctx;
+    ASSERT(s->used >= s->scan.pos);
+    while (s->scan.pos <= s->stop.pos && scan_resync(&s->scan, s->stop) == 0) {
+        while (scan_next(&s->scan) == 0) {
+        }
+        s->used = s->scan.pos > s->used ? s->scan.pos : s->used;
+    }
+    return 0;
+}
+
 /* 0: *f stands at the next good batch in front of the stop; SCAN_END: there is none; -EIO. */
 static int recover_find(struct recover *c, struct recover_search *f)
 {
@@ -152,10 +165,19 @@ static int recover_bad(struct recover *c, struct recover_scan *n)
     r = recover_find(c, &f);
     if (r < 0)
         return r;
-    if (c->has_state || r != 0)
-        return recover_cut(c, n, f.used, r == 0);
-    recover_mark(c, n, f.scan.pos, f.scan.expected);
-    return 0;
+    bool later = r == 0, durable = n->scan.expected < c->snapshot; /* V2 */
+    if (later && (durable || !c->has_state)) {
+        recover_mark(c, n, f.scan.pos, f.scan.expected);
+        return 0;
+    }
+    if (durable) {
+        recover_mark(c, n, n->scan.log.size, c->snapshot);
+        c->part->roll = true; /* nothing more behind bytes of which nothing is known */
+        return 0;
+    }
+    if (later)
+        r = guard_run(c->map.p, c->map.size, recover_search_end, &f);
+    return r < 0 ? r : recover_cut(c, n, f.used, later);
 }
 
 static int recover_scan_run(struct recover *c, struct recover_scan *n)

@@ -100,7 +100,6 @@ static int round_seal(struct part_round *pr, struct round_write *w)
     if (r == 0)
         r = io_sync(pr->io, &pr->file, 1);
     w->alloc = end;
-    ASSERT(!pr->cut);
     int closed = round_close(pr);
     return r != 0 ? r : closed;
 }
@@ -111,7 +110,7 @@ static int round_cut_index(struct part_round *pr, const struct round_write *w, c
 {
     struct buf path CLEANUP(buf_deinit) = {0};
     struct io_file *f = NULL;
-    ASSERT(pr->cut);
+    ASSERT(w == pr->writes && !w->create);
     state_segment_path(&path, pr->dir, w->base, suffix);
     int r = io_open(pr->io, (const char *)path.p, IO_READ | IO_WRITE, &f);
     if (r != 0)
@@ -127,27 +126,22 @@ static int round_cut_index(struct part_round *pr, const struct round_write *w, c
 static int round_cut_tail(struct part_round *pr, struct round_write *w)
 {
     ASSERT(pr->file != NULL && w == pr->writes);
-    pr->cut = true;
     int r = io_truncate(pr->file, w->pos);
     if (r == 0)
-        r = io_sync(pr->io, &pr->file, 1); /* before anything new lies in front of it */
+        r = io_sync(pr->io, &pr->file, 1);
     if (r == 0)
         r = round_cut_index(pr, w, "index", w->index_pos);
     if (r == 0)
         r = round_cut_index(pr, w, "timeindex", w->timeindex_pos);
-    if (r == 0) {
+    if (r == 0)
         w->alloc = w->pos;
-        pr->cut = false;
-    }
     return r;
 }
 
 static int round_write_segment(struct part_round *pr, struct round_write *w)
 {
-    ASSERT(w->size > 0 || w->seal || w->create);
+    ASSERT(w->size == 0 || w->iov_count > 0); /* none: only to open the file */
     int r = round_open(pr, w);
-    if (r == 0 && pr->cut)
-        r = round_cut_tail(pr, w);
     if (r == 0)
         r = round_reserve(pr->file, w);
     if (r == 0 && w->size > 0)
@@ -199,8 +193,8 @@ static int round_uncreate(struct part_round *pr)
     return r;
 }
 
-/* The disk was full: 0 when the partition is as it was before the round, or nothing but the cut
- * (which is remembered) is left to do; -errno. */
+/* The disk was full: 0 when the partition is as it was before the round; -errno, also when there is
+ * no space even for that. */
 static int round_take_back(struct part_round *pr)
 {
     int r = round_uncreate(pr);
@@ -210,9 +204,7 @@ static int round_take_back(struct part_round *pr)
         if (r == 0)
             r = round_cut_tail(pr, &pr->writes[0]);
     }
-    if (r > 0 && pr->write_count > 0)
-        pr->cut = !pr->writes[0].create;
-    return r < 0 ? r : 0;
+    return r > 0 ? -ENOSPC : r;
 }
 
 int round_write_part(struct part_round *pr)
@@ -293,7 +285,6 @@ static int round_drop(struct part_round *pr)
     if (r == 0 && pr->drop_count > 0)
         r = io_sync_dir(pr->io, pr->dir);
     pr->dropped = r == 0 && pr->drop_count > 0;
-    ASSERT(!pr->dropped || pr->checkpointed); /* the state knew before the files went */
     return r;
 }
 

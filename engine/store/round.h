@@ -24,8 +24,7 @@
  *
  * A refused round (disk full) leaves nothing: new segments are removed, the old one is cut back to
  * its end and synced before the refusal is reported, because after a restart recovery would take
- * whole batches behind the end for good ones. Should even that not fit, the next round does it
- * first.
+ * whole batches behind the end for good ones.
  */
 #pragma once
 
@@ -59,7 +58,6 @@ struct part_round {
     size_t write_count;
     struct list appends; /* struct part_append */
     int64_t end;         /* offset that written and durable are raised to */
-    bool cut; /* in and out: bytes behind writes[0].pos are leftovers of a refused round */
     bool sync;
     bool create_dir;
     bool new_names;      /* in and out: the folder has new names to sync */

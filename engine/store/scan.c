@@ -49,6 +49,8 @@ int scan_resync(struct scan *s, struct scan_stop stop)
     for (; stop.pos - try.pos >= BATCH_HEADER_SIZE; try.pos++) {
         const uint8_t *p = s->log.p + try.pos;
         int64_t base = (int64_t)bytes_be64(p);
+        if (try.pos - s->pos < BATCH_HEADER_SIZE && base != s->expected && !s->cleaned)
+            continue; /* what is missing in front of it had no room there: its base is damaged */
         if (p[BATCH_POS_MAGIC] != BATCH_MAGIC || base < s->expected ||
             base - s->expected > INT32_MAX || (stop.offset >= 0 && base >= stop.offset))
             continue;

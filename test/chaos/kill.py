@@ -152,13 +152,20 @@ def verify(broker):
 
 
 def run(options, seed):
-    """All of it; the faults in words."""
-    chance = random.Random(seed)
+    """All of it; the faults in words, and the figures."""
     home = harness.Home("kill")
     broker = harness.Broker(home, log_retention_check_interval_ms=50,
                             log_segment_delete_delay_ms=0)
+    try:
+        return run_on(broker, options, random.Random(seed), seed)
+    except RuntimeError as why:
+        code = None if broker.running() or broker.child is None else broker.wait()
+        return [f"{why}; the broker: exit {code}: {broker.errors()[-800:]}"], "broken off"
+
+
+def run_on(broker, options, chance, seed):
     if broker.start() is None:
-        return [f"the broker does not start: {broker.errors()}"], "0 kills"
+        raise RuntimeError("it does not start")
     topics, total, readies = Topics(broker, chance), rig.Total(), []
     loads = make_loads(broker, seed)
     for load in loads:
@@ -170,10 +177,9 @@ def run(options, seed):
     broker.kill()
     for n in range(options.kills):
         if not one_kill(broker, topics, chance, readies, n % EARLY_EVERY == EARLY_EVERY - 1):
-            return [f"kill {n}: it does not start again: {broker.errors()[-800:]}"], f"{n} kills"
-    seconds = broker.start()
-    if seconds is None:
-        return [f"it does not start again: {broker.errors()[-800:]}"], f"{options.kills} kills"
+            raise RuntimeError(f"it does not start again after {n} kills")
+    if broker.start() is None:
+        raise RuntimeError(f"it does not start again after {options.kills} kills")
     topics.settle()
     faults = rig.finish(loads)
     broker.run("topic", "alter", "short", "--set", "retention.bytes=-1")

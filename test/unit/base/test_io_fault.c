@@ -158,6 +158,29 @@ START_TEST(writes_half)
 }
 END_TEST
 
+/* A full disk: what takes no space goes on. */
+START_TEST(only_calls_that_take_space)
+{
+    struct io_file *f = NULL, *g = NULL;
+    uint64_t size;
+    ck_assert_int_eq(io_open(io, "/f", IO_READ | IO_WRITE | IO_CREATE, &f), 0);
+    io_fault_plan(io, (struct io_fault_plan){
+                          .fail_at = 2, .error = IO_FULL, .forever = true, .space_only = true});
+    ck_assert_int_eq(io_size(f, &size), 0);
+    ck_assert_int_eq(io_fallocate(f, 0, 20), 0);
+    ck_assert_int_eq(io_sync(io, &f, 1), 0);
+    ck_assert_uint_eq(io_fault_calls(io), 1);
+    ck_assert_int_eq(io_fallocate(f, 20, 20), IO_FULL);
+    ck_assert_int_eq(io_open(io, "/g", IO_WRITE | IO_CREATE, &g), IO_FULL);
+    ck_assert_int_eq(io_open(io, "/f", IO_READ, &g), 0);
+    ck_assert_int_eq(io_unlink(io, "/f"), 0);
+    ck_assert_int_eq(io_sync_dir(io, "/"), 0);
+    ck_assert_uint_eq(io_fault_calls(io), 3);
+    ck_assert_int_eq(io_close(f), 0);
+    ck_assert_int_eq(io_close(g), 0);
+}
+END_TEST
+
 START_TEST(sync_of_a_set_is_one_call)
 {
     struct io_file *files[3] = {NULL};
@@ -209,6 +232,7 @@ int main(void)
     tcase_add_test(tcase, passes_behind_the_script);
     tcase_add_test(tcase, stays_broken);
     tcase_add_test(tcase, writes_half);
+    tcase_add_test(tcase, only_calls_that_take_space);
     tcase_add_test(tcase, sync_of_a_set_is_one_call);
     tcase_add_test(tcase, write_file_is_atomic);
     Suite *suite = suite_create("base/io_fault");

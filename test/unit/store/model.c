@@ -15,8 +15,22 @@ void model_init(struct model *m, uint64_t seed)
 void model_deinit(struct model *m)
 {
     buf_deinit(&m->bytes);
+    buf_deinit(&m->lost);
     free(m->batches);
     free(m->times);
+}
+
+struct log_options model_options(struct model *m, struct io *io, const char *dir)
+{
+    return (struct log_options){
+        .io = io,
+        .dir = dir,
+        .segment_size_max = 2048 + (uint64_t)model_below(m, 6144),
+        .index_interval_size = 1 + (uint64_t)model_below(m, 700),
+        .checkpoint_size = 1000 + (uint64_t)model_below(m, 20000),
+        .segment_ms = model_below(m, 3) == 0 ? 3000 : 0,
+        .now_ms = RIG_TIME,
+    };
 }
 
 uint64_t model_below(struct model *m, uint64_t bound)
@@ -349,30 +363,34 @@ int model_trim(struct model *m, struct log *l)
         m->acked = m->count;
     if (r >= 0)
         model_cut(m, m->acked);
+    if (r == IO_FULL) /* segments may have gone without a snapshot of their producers */
+        m->vague = m->start > m->vague ? m->start : m->vague;
     return r;
 }
 
 int model_truncate(struct model *m, struct log *l)
 {
-    int64_t bases[256];
+    const struct part *p = log_part(l);
+    int64_t first = p->count > 0 ? p->segments[0]->base : 0;
     model_cut(m, m->acked); /* the queue goes */
     uint64_t span = (uint64_t)(model_end(m) - m->start);
     int64_t to = model_end(m) - (int64_t)(model_below(m, span + 1) / (1 + model_below(m, 5)));
-    size_t keep = 0, files = rig_files(log_part(l)->store->io, log_part(l)->dir, "log", bases, 256);
+    size_t keep = 0;
     while (keep < m->count && m->batches[keep].next <= to)
         keep++;
     int64_t end = keep < m->count && m->batches[keep].base < m->start ? m->batches[keep].base : to;
     m->acked = keep;
     m->start_from = end < m->start_from ? end : m->start_from;
-    m->vague = files > 0 && bases[0] > m->vague ? bases[0] : m->vague;
+    m->vague = first > m->vague ? first : m->vague;
     int r = log_truncate(l, to, RIG_TIME);
-    if (r == 0) {
-        model_cut(m, keep);
-        m->start = m->start_from = end < m->start ? end : m->start;
-    } else if (r == IO_FULL) {
+    if (r == IO_FULL)
         m->acked = m->count;
-        m->start_from = m->start;
-    }
+    if (r < 0)
+        return r;
+    model_cut(m, m->acked);
+    ck_assert_int_ge(log_start(l), m->start_from);
+    ck_assert_int_le(log_start(l), m->start);
+    m->start = m->start_from = log_start(l); /* a trim that was refused is forgotten */
     return r;
 }
 
@@ -403,6 +421,12 @@ int model_step(struct model *m, struct log *l)
 
 /* --- after a crash --- */
 
+void model_acked(struct model *m, int64_t offset)
+{
+    while (m->acked < m->count && m->batches[m->acked].next <= offset)
+        m->acked++;
+}
+
 void model_drop_queue(struct model *m)
 {
     model_cut(m, m->acked);
@@ -419,9 +443,19 @@ void model_recovered(struct model *m, struct log *l)
         n++;
     ck_assert_uint_ge(n, m->acked);
     m->start = m->start_from = start;
+    buf_reset(&m->lost);
+    if (n < m->count) {
+        buf_append(&m->lost, m->bytes.p + m->batches[n].pos, m->batches[n].header.size);
+        batch_stamp(m->lost.p, 0, -1);
+    }
     model_cut(m, n);
     m->acked = n;
-    model_check(m, l);
+}
+
+void model_retry(struct model *m, struct log *l)
+{
+    if (m->lost.size > 0)
+        model_put_batch(m, l, buf_slice(&m->lost));
 }
 
 void model_repeat(struct model *m, struct log *l)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * log_model: random work on a log and on an array of batches; they never differ. Small segments,
- * index steps and checkpoints, so that little work meets every path.
+ * log_model: random work on a log and on an array of batches; they never differ.
  */
 #include <check.h>
 #include <stdlib.h>
@@ -10,19 +9,9 @@
 
 #define STEPS 400
 
-static struct log_options options(struct model *m, const struct rig *g)
-{
-    struct log_options o = rig_options(g);
-    o.segment_size_max = 2048 + (uint64_t)model_below(m, 6144);
-    o.index_interval_size = 1 + (uint64_t)model_below(m, 700);
-    o.checkpoint_size = 1000 + (uint64_t)model_below(m, 20000);
-    o.segment_ms = model_below(m, 3) == 0 ? 3000 : 0;
-    return o;
-}
-
 static struct log *open_log(struct model *m, const struct rig *g)
 {
-    struct log_options o = options(m, g);
+    struct log_options o = model_options(m, g->io, g->dir);
     struct log *l = NULL;
     ck_assert_int_eq(log_open(&o, &l), 0);
     return l;
@@ -82,7 +71,7 @@ END_TEST
 
 int main(void)
 {
-    int seeds = getenv("KAURI_TEST_LONG") != NULL ? 1000 : 60;
+    int seeds = getenv("KAURI_TEST_LONG") != NULL ? 1000 : 40;
     Suite *s = suite_create("log_model");
     TCase *c = tcase_create("log_model");
     tcase_set_timeout(c, 60);

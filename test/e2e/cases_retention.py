@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""retention: old records go by time, by size, or never (rows I1 to I6), or when somebody says so."""
+import json
+import time
+
+import harness
+
+CHECK = {"log_retention_check_interval_ms": 100, "log_segment_delete_delay_ms": 0}
+SEGMENT = 65536
+
+
+def part(broker, topic):
+    return broker.describe(topic)["partitions"][0]
+
+
+def fill(broker, topic, megabytes, stamp_ms=None):
+    """Lines of 1000 bytes, in many batches; the newest offset."""
+    rows = []
+    for i in range(megabytes * 1000):
+        value = f"{i:01000d}"
+        rows.append(json.dumps({"value": value, "timestamp": stamp_ms}) if stamp_ms else value)
+    words = ("--json",) if stamp_ms else ()
+    done = broker.run("produce", topic, "--batch-size", "16K", *words, data="\n".join(rows) + "\n")
+    assert done.code == 0, done
+
+
+def case_defaults(t):
+    """I1, I2: seven days; the whole broker or one topic may say else."""
+    broker = t.broker("a")
+    broker.run("topic", "create", "t")
+    broker.run("topic", "create", "u", "-c", "retention.ms=720h")
+
+    def kept(topic):
+        told = broker.run("topic", "describe", topic, "-c", "--json").json()["configs"]
+        return told["retention.ms"]["value"]
+
+    t.check.equal("I1: seven days", kept("t"), "604800000")
+    t.check.equal("I2: 720 hours for one topic", kept("u"), "2592000000")
+    other = t.broker("b", log_retention_hours=720)
+    other.run("topic", "create", "t")
+    told = other.run("topic", "describe", "t", "-c", "--json").json()["configs"]["retention.ms"]
+    t.check.equal("I2: 720 hours for the broker", told["value"], "2592000000")
+
+
+def case_bytes(t):
+    """I3, I4, I6: by size; what is below the start is out of range."""
+    broker = t.broker(**CHECK)
+    limits = {"small": 262144, "large": 1048576}
+    for topic, limit in limits.items():
+        broker.run("topic", "create", topic, "-c", f"retention.bytes={limit}",
+                   "-c", f"segment.bytes={SEGMENT}")
+    broker.run("topic", "create", "all", "-c", f"segment.bytes={SEGMENT}")
+    for topic in ("small", "large", "all"):
+        fill(broker, topic, 2)
+        broker.run("consume", topic, "-o", "start", "-n", "5") if topic == "small" else None
+    for topic, limit in limits.items():
+        bound = limit + SEGMENT
+        t.check.that(f"I3: {topic}: at most {limit} and a segment",
+                     harness.wait_for(lambda: part(broker, topic)["bytes"] <= bound, 10),
+                     part(broker, topic))
+        told = part(broker, topic)
+        t.check.that(f"I3: {topic}: not more than needed went", told["bytes"] > limit - SEGMENT, told)
+        t.check.that(f"I3: {topic}: the start moved", 0 < told["log_start"] < told["end"] == 2000, told)
+        files = sum(p.stat().st_size for p in broker.partition(topic).glob("*.log"))
+        t.check.that(f"I3: {topic}: the files are gone", files < bound + (2 << 20), files)
+        done = broker.run("consume", topic, "-o", "0", "-e")
+        t.check.that(f"I3: {topic}: offset 0 is no longer kept: exit 1, says where it starts",
+                     done.code == 1 and str(told["log_start"]) in done.errors and "hint" in done.errors,
+                     done)
+        got = broker.run("consume", topic, "-o", "start", "-e", "-f", "%o\n").lines()
+        t.check.equal(f"I3: {topic}: the rest is whole", got,
+                      [str(i) for i in range(told["log_start"], 2000)])
+    t.check.equal("I6: a topic without a limit keeps all", part(broker, "all")["log_start"], 0)
+    broker.kill()
+    start = part_after_restart(broker, "small")
+    t.check.that("I3: the start is not forgotten", start > 0, start)
+
+
+def part_after_restart(broker, topic):
+    broker.start()
+    broker.run("consume", topic, "-o", "start", "-n", "1")
+    return part(broker, topic)["log_start"]
+
+
+def case_time(t):
+    """I1, I5: by time, the active segment too; -1 keeps for ever."""
+    broker = t.broker(**CHECK)
+    old = int(time.time() * 1000) - 3600 * 1000
+    broker.run("topic", "create", "hour", "-c", "retention.ms=30m", "-c", f"segment.bytes={SEGMENT}")
+    broker.run("topic", "create", "ever", "-c", "retention.ms=-1", "-c", f"segment.bytes={SEGMENT}")
+    for topic in ("ever", "hour"):
+        fill(broker, topic, 1, old)
+    t.check.that("I1: all of it is old: the active segment went too",
+                 harness.wait_for(lambda: part(broker, "hour")["log_start"] == 1000, 10),
+                 part(broker, "hour"))
+    done = broker.run("produce", "hour", data="new\n")
+    t.check.that("I1: offsets go on", "offset 1000" in done.text, done)
+    got = broker.run("consume", "hour", "-o", "start", "-e").lines()
+    t.check.equal("I1: what is new stays", got, ["new"])
+    t.check.equal("I5: retention.ms=-1 keeps all", part(broker, "ever")["log_start"], 0)
+
+
+def case_future(t):
+    """A time far ahead keeps nothing from going by size, and deletes nothing else."""
+    broker = t.broker(**CHECK)
+    broker.run("topic", "create", "t", "-c", "retention.ms=1h", "-c", f"segment.bytes={SEGMENT}")
+    fill(broker, "t", 1, int(time.time() * 1000) + 365 * 86400 * 1000)
+    fill(broker, "t", 1)
+    time.sleep(0.5)
+    t.check.equal("nothing goes because a record claims a time to come", part(broker, "t")["log_start"], 0)
+
+
+def case_trim(t):
+    """topic trim: before an offset, or all."""
+    broker = t.broker(**CHECK)
+    broker.run("produce", "t", data="".join(f"{i}\n" for i in range(1000)))
+    done = broker.run("topic", "trim", "t", "-p", "0", "--before", "400", "-y")
+    t.check.that("trim --before 400", done.code == 0, done)
+    got = broker.run("consume", "t", "-o", "start", "-e").lines()
+    t.check.equal("the rest begins at 400", got, [str(i) for i in range(400, 1000)])
+    broker.kill()
+    broker.start()
+    got = broker.run("consume", "t", "-o", "start", "-n", "1").lines()
+    t.check.equal("also after a kill -9", got, ["400"])
+    done = broker.run("topic", "trim", "t", "-p", "0", "--before", "end", "-y")
+    got = broker.run("consume", "t", "-o", "start", "-e").lines()
+    t.check.equal("trim --before end", (done.code, got), (0, []))
+    done = broker.run("produce", "t", data="next\n")
+    t.check.that("offsets go on", "offset 1000" in done.text, done)
