@@ -44,6 +44,7 @@
 #include "net/nano/nano.h"
 
 #define SERVE_STALL_MS    200
+#define SERVE_SIGNALS     4
 #define SERVE_DRAINS_MAX  64 /* nano_turn calls of one front after a stall */
 #define SERVE_MARGIN      ((size_t)1024 * 1024)
 #define SERVE_MESSAGE_MIN ((size_t)16 * 1024 * 1024)
@@ -71,7 +72,7 @@ struct serve {
     uv_timer_t timer;
     uv_prepare_t prepare;
     uv_check_t check;
-    uv_signal_t signals[3];
+    uv_signal_t signals[SERVE_SIGNALS];
     int64_t start_ms;
     int64_t stop_ms; /* when it was told to stop; 0: running */
     size_t stop_sessions;
@@ -435,6 +436,13 @@ static void serve_signal(uv_signal_t *handle, int number)
         serve_tell_state(s);
         return;
     }
+    if (number == SIGHUP) {
+        if (serve_setup_reload(&s->setup)) {
+            broker_reconfigure(s->broker);
+            serve_log(s, 0, "the settings were read again");
+        }
+        return;
+    }
     if (s->stop_ms != 0) {
         (void)fflush(NULL);
         _exit(CMD_SIGNAL + number);
@@ -445,7 +453,7 @@ static void serve_signal(uv_signal_t *handle, int number)
 /* 0 or an exit code. */
 static int serve_start_loop(struct serve *s)
 {
-    static const int numbers[3] = {SIGTERM, SIGINT, SIGUSR1};
+    static const int numbers[SERVE_SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
     int r = uv_timer_init(&s->loop, &s->timer);
     r = r == 0 ? uv_prepare_init(&s->loop, &s->prepare) : r;
     r = r == 0 ? uv_check_init(&s->loop, &s->check) : r;
@@ -457,7 +465,7 @@ static int serve_start_loop(struct serve *s)
     r = r == 0 ? uv_poll_start(&s->work_poll, UV_READABLE, serve_wake_poll) : r;
     for (size_t i = 0; r == 0 && i < s->front_count; i++)
         r = uv_poll_init(&s->loop, &s->fronts[i].poll, nano_fd(s->fronts[i].nano));
-    for (size_t i = 0; r == 0 && i < 3; i++) {
+    for (size_t i = 0; r == 0 && i < SERVE_SIGNALS; i++) {
         r = uv_signal_init(&s->loop, &s->signals[i]);
         s->signals[i].data = s;
         r = r == 0 ? uv_signal_start(&s->signals[i], serve_signal, numbers[i]) : r;

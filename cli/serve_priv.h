@@ -16,11 +16,13 @@ struct serve_setup {
     struct buf data;                 /* folder, with a NUL */
     char *natives[SERVE_FRONTS_MAX]; /* owned URLs */
     size_t native_count;
+    const char *file;    /* borrowed; NULL without one */
     bool default_native; /* nobody named an address */
-    bool check_only;
 };
 
 /* Reads options, file and environment, settles folder and addresses. 0; -1 when there is nothing
  * more to do (help or --check-config); or an exit code after the errors were printed. */
 int serve_setup_read(struct serve_setup *s, struct args *a, int argc, char **argv);
+/* Reads the file once more and says what it did. True when something may have changed. */
+bool serve_setup_reload(struct serve_setup *s);
 void serve_setup_deinit(struct serve_setup *s);

@@ -84,18 +84,26 @@ static void serve_bad(void *ctx, unsigned line, const char *message)
 }
 
 /* 0 or an exit code. */
+static int serve_load_file(const struct serve_setup *s, const char *path, struct buf *text)
+{
+    struct io *io = io_real_new();
+    int r = io_read_file(io, path, SERVE_FILE_MAX, text);
+    (void)io_real_free(io);
+    if (r == 0)
+        return 0;
+    out_error(&s->args->out, "cannot read \"%s\": %s", path,
+              error_text(r == IO_MISSING ? -ENOENT : r));
+    return CMD_USAGE;
+}
+
+/* 0 or an exit code. */
 static int serve_read_file(struct serve_setup *s, const char *path)
 {
     struct buf text CLEANUP(buf_deinit) = {0};
     struct serve_origin from = {s->args, path};
-    struct io *io = io_real_new();
-    int r = io_read_file(io, path, SERVE_FILE_MAX, &text);
-    (void)io_real_free(io);
-    if (r != 0) {
-        out_error(&s->args->out, "cannot read \"%s\": %s", path,
-                  error_text(r == IO_MISSING ? -ENOENT : r));
-        return CMD_USAGE;
-    }
+    int r = serve_load_file(s, path, &text);
+    if (r != 0)
+        return r;
     return config_parse(s->config, buf_slice(&text), serve_bad, &from) == 0 ? 0 : CMD_USAGE;
 }
 
@@ -223,8 +231,9 @@ static const struct args_row serve_rows[] = {
 static const struct args_page serve_page = {
     .command = "serve",
     .usage = "[--data DIR] [--native URL]... [--config FILE] [--set KEY=VALUE]...",
-    .about = "Runs the broker. Ctrl-C or SIGTERM stops it cleanly, a second one at once; SIGUSR1\n"
-             "prints its state. Settings: built-in < file < KAURI_* < flags < kauri config set.",
+    .about = "Runs the broker. Ctrl-C or SIGTERM stops it cleanly, a second one at once;\n"
+             "SIGHUP reads FILE again, SIGUSR1 prints its state. Settings: built-in < file < "
+             "KAURI_* < flags < kauri config set.",
     ARGS_ROWS(serve_rows),
     .examples = "  kauri serve\n"
                 "  kauri serve --data /srv/kauri --native tcp://127.0.0.1:7092\n"
@@ -242,6 +251,7 @@ int serve_setup_read(struct serve_setup *s, struct args *a, int argc, char **arg
         return r == ARGS_HELP ? -1 : CMD_USAGE;
     s->args = a;
     s->config = config_new();
+    s->file = o.config;
     r = serve_read_all(s, &o);
     if (r == 0)
         r = serve_settle_data(s);
@@ -251,6 +261,28 @@ int serve_setup_read(struct serve_setup *s, struct args *a, int argc, char **arg
         return r;
     out_note(&a->out, "settings: good");
     return -1;
+}
+
+static void serve_left(void *ctx, const char *key)
+{
+    const struct serve_origin *from = ctx;
+    out_warning(&from->args->out, "%s: %s changes with the next start only", from->path, key);
+}
+
+bool serve_setup_reload(struct serve_setup *s)
+{
+    struct buf text CLEANUP(buf_deinit) = {0};
+    struct serve_origin from = {s->args, s->file};
+    if (s->file == NULL) {
+        out_warning(&s->args->out, "nothing to read again: no --config FILE");
+        return false;
+    }
+    if (serve_load_file(s, s->file, &text) != 0)
+        return false;
+    if (config_reload(s->config, buf_slice(&text), serve_bad, serve_left, &from) == 0)
+        return true;
+    out_hint(&s->args->out, "nothing was changed");
+    return false;
 }
 
 void serve_setup_deinit(struct serve_setup *s)

@@ -96,6 +96,12 @@ void broker_refresh_topics(struct broker *b)
         broker_refresh_topic(b, b->sorted[i]);
 }
 
+void broker_reconfigure(struct broker *b)
+{
+    ASSERT(b->env.config != NULL);
+    broker_refresh_topics(b);
+}
+
 struct topic *broker_add_topic(struct broker *b, struct slice name, struct catalog_topic *record,
                                int64_t revision)
 {

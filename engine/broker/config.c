@@ -267,6 +267,38 @@ int config_unset(struct config *c, struct slice key)
     return 0;
 }
 
+static bool config_same(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+int config_reload(struct config *c, struct slice text,
+                  void (*bad)(void *ctx, unsigned line, const char *message),
+                  void (*left)(void *ctx, const char *key), void *ctx)
+{
+    struct config *fresh = config_new();
+    int bad_count = config_parse(fresh, text, bad, ctx);
+    ASSERT(fresh->count == c->count && left != NULL);
+    for (size_t i = 0; bad_count == 0 && i < c->count; i++) {
+        char **mine = &c->slots[i].text[CONFIG_FROM_FILE];
+        char **theirs = &fresh->slots[i].text[CONFIG_FROM_FILE];
+        const struct config_row *row = config_row_at(i);
+        if (config_same(*mine, *theirs))
+            continue;
+        ASSERT(!row->topic); /* C3 */
+        if (!row->dynamic) {
+            left(ctx, row->name);
+            continue;
+        }
+        char *old = *mine;
+        *mine = *theirs;
+        *theirs = old;
+    }
+    config_settle_all(c);
+    config_free(fresh);
+    return bad_count;
+}
+
 int64_t config_i64(const struct config *c, enum config_broker_key k)
 {
     ASSERT((unsigned)k < CONFIG_BROKER_KEY_COUNT);

@@ -351,6 +351,50 @@ START_TEST(topic_pairs_and_denials)
 }
 END_TEST
 
+struct reload {
+    unsigned bad;
+    unsigned left;
+};
+
+static void reload_bad(void *ctx, unsigned line, const char *text)
+{
+    struct reload *r = ctx;
+    ck_assert(line > 0 && text[0] != '\0');
+    r->bad++;
+}
+
+static void reload_left(void *ctx, const char *key)
+{
+    struct reload *r = ctx;
+    ck_assert_str_eq(key, "node.id");
+    r->left++;
+}
+
+/* What the file says anew is in force, but for keys that need a restart and what flags say. */
+START_TEST(the_file_is_read_again)
+{
+    struct config *c = config_new();
+    struct reload r = {0};
+    const char *first = "log.retention.ms = 1h\nlog.segment.bytes = 1M\nnode.id = 1\n"
+                        "log.flush.interval.ms = 7\n";
+    const char *second = "log.retention.ms = 2h\nnode.id = 2\nlog.flush.interval.ms = 9\n";
+    ck_assert_int_eq(config_parse(c, slice_str(first), reload_bad, &r), 0);
+    ck_assert_int_eq(config_set(c, CONFIG_FROM_FLAG, slice_str("log.flush.interval.ms"),
+                                slice_str("8"), message),
+                     0);
+    ck_assert_int_eq(config_reload(c, slice_str("nonsense\n"), reload_bad, reload_left, &r), 1);
+    ck_assert_uint_eq(r.bad, 1);
+    ck_assert_str_eq(config_get(c, "log.retention.ms", NULL), "3600000");
+    ck_assert_int_eq(config_reload(c, slice_str(second), reload_bad, reload_left, &r), 0);
+    ck_assert_str_eq(config_get(c, "log.retention.ms", NULL), "7200000");
+    ck_assert_str_eq(config_get(c, "log.segment.bytes", NULL), "1073741824");
+    ck_assert_int_eq(config_i64(c, CONFIG_NODE_ID), 1);
+    ck_assert_int_eq(config_i64(c, CONFIG_FLUSH_INTERVAL_MS), 8);
+    ck_assert_uint_eq(r.left, 1);
+    config_free(c);
+}
+END_TEST
+
 START_TEST(engine_keys_have_the_documented_numbers)
 {
     struct config *c = config_new();
@@ -404,6 +448,7 @@ int main(void)
     tcase_add_test(t, origins_win_in_order);
     tcase_add_test(t, coarser_spellings);
     tcase_add_test(t, file_reports_every_bad_line);
+    tcase_add_test(t, the_file_is_read_again);
     tcase_add_test(t, environment_sets_keys);
     tcase_add_test(t, topic_overrides);
     tcase_add_test(t, topic_pairs_and_denials);
