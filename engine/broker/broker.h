@@ -302,7 +302,7 @@ void broker_configs(const struct broker *b, struct slice topic,
                     void (*fn)(void *ctx, const char *key, const char *value, const char *source,
                                const char *help),
                     void *ctx);
-/* The configuration that it was opened with has changed under it: takes it into account from now on. */
+/* The configuration that it was opened with has changed under it: it is taken into account. */
 void broker_reconfigure(struct broker *b);
 /* Walks all invariants; asserts. For tests. */
 void broker_check(const struct broker *b);

@@ -153,9 +153,9 @@ int config_unset(struct config *c, struct slice key) MUST_CHECK;
  * (line number, message) and the rest goes on. 0, or the number of bad lines. */
 int config_parse(struct config *c, struct slice text,
                  void (*bad)(void *ctx, unsigned line, const char *message), void *ctx) MUST_CHECK;
-/* Reads the file again: when it is good, keys that may change while the broker runs take its values,
- * and those that it does not name any more lose theirs. `left` is told the keys that differ and
- * need a restart. 0, or the number of bad lines: then nothing changed. */
+/* Reads the file again: when it is good, keys that may change while the broker runs take its
+ * values, and those that it does not name any more lose theirs. `left` is told the keys that differ
+ * and need a restart. 0, or the number of bad lines: then nothing changed. */
 int config_reload(struct config *c, struct slice text,
                   void (*bad)(void *ctx, unsigned line, const char *message),
                   void (*left)(void *ctx, const char *key), void *ctx) MUST_CHECK;
