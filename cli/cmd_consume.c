@@ -11,6 +11,8 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -46,6 +48,7 @@ struct cmd_consume {
     char why[256];
     /* the run */
     int signal_fd;
+    int signal;                     /* that ends it; 0 */
     struct cmd_consume_part *parts; /* owned */
     size_t part_count;
     size_t open; /* parts that are not done */
@@ -152,12 +155,26 @@ static int cmd_consume_topic(struct cmd_consume *m, const char *topic)
 
 /* --- printing ------------------------------------------------------------------------------- */
 
-/* Writes what is gathered. */
+/* True when stdout takes PIPE_BUF bytes; waits for that, but for no longer than a signal comes. */
+static bool cmd_consume_room(struct cmd_consume *m)
+{
+    struct pollfd fds[2] = {{.fd = STDOUT_FILENO, .events = POLLOUT},
+                            {.fd = m->signal_fd, .events = POLLIN}};
+    while (m->signal == 0) {
+        if (poll(fds, 2, -1) > 0 && fds[0].revents != 0)
+            return true;
+        m->signal = signals_taken(m->signal_fd);
+    }
+    return poll(fds, 1, 0) > 0;
+}
+
+/* Writes what is gathered, as far as no signal ends it. */
 static void cmd_consume_flush(struct cmd_consume *m)
 {
     size_t pos = 0;
-    while (pos < m->out.size && !m->closed) {
-        ssize_t wrote = write(STDOUT_FILENO, m->out.p + pos, m->out.size - pos);
+    while (pos < m->out.size && !m->closed && cmd_consume_room(m)) {
+        size_t left = m->out.size - pos;
+        ssize_t wrote = write(STDOUT_FILENO, m->out.p + pos, left < PIPE_BUF ? left : PIPE_BUF);
         if (wrote >= 0) {
             pos += (size_t)wrote;
         } else if (errno != EINTR) {
@@ -318,7 +335,6 @@ static int cmd_consume_event(struct cmd_consume *m, int event, const struct kaur
 static void cmd_consume_loop(struct cmd_consume *m)
 {
     uint64_t turns = 0;
-    int signal = 0;
     while (m->printed < m->count_max && m->open > 0 && !m->closed) {
         struct kauri_record r = {0};
         int event = kauri_next(m->c.k, 0, &r);
@@ -326,14 +342,14 @@ static void cmd_consume_loop(struct cmd_consume *m)
             cmd_consume_flush(m);
             event = kauri_next(m->c.k, CMD_CONSUME_WAIT_MS, &r);
         }
-        if (event != 0 || ++turns % CMD_CONSUME_SIGNALS == 0)
-            signal = signals_taken(m->signal_fd);
-        if (cmd_consume_event(m, event, &r) != 0 || signal != 0)
+        if (m->signal == 0 && (event != 0 || ++turns % CMD_CONSUME_SIGNALS == 0))
+            m->signal = signals_taken(m->signal_fd);
+        if (cmd_consume_event(m, event, &r) != 0 || m->signal != 0)
             break;
     }
     cmd_consume_flush(m);
-    if (signal != 0)
-        m->code = CMD_SIGNAL + signal;
+    if (m->signal != 0)
+        m->code = CMD_SIGNAL + m->signal;
 }
 
 static int cmd_consume_run(struct cmd_consume *m, char **topics, int count)

@@ -71,7 +71,8 @@ void client_produce_settle(struct kauri *k, struct client_batch *b, const Kauri_
     } else if (r->status == KAURI__STATUS__SEQUENCE_GAP &&
                b->part->producer_id != BATCH_NO_PRODUCER) {
         client_produce_gap(k, b);
-    } else if (client_status_retriable(r->status)) {
+    } else if (client_status_retriable(r->status) || r->status == KAURI__STATUS__STORAGE) {
+        /* STORAGE: a partition that cannot be opened now, as KAFKA_STORAGE_ERROR is retried */
         b->refused = r->status;
         b->due_ms = client_now_ms() + client_backoff_ms(b->refusals++);
     } else {

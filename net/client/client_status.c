@@ -45,7 +45,7 @@ static const struct client_status_row client_status_rows[] = {
                                             "the offset is out of range"},
     [KAURI__STATUS__LOADING] = {KAURI_TIMED_OUT, true, "the partition is being recovered"},
     [KAURI__STATUS__DISK_FULL] = {KAURI_DISK_FULL, true, "the broker's disk is full"},
-    [KAURI__STATUS__STORAGE] = {KAURI_DAMAGED, false, "the offset lies in a damaged range"},
+    [KAURI__STATUS__STORAGE] = {KAURI_DAMAGED, false, "its data is damaged or cannot be read"},
     [KAURI__STATUS__BUSY] = {KAURI_TIMED_OUT, true, "the broker is at a limit"},
     [KAURI__STATUS__TIMED_OUT] = {KAURI_TIMED_OUT, true, "the broker gave up waiting"},
     [KAURI__STATUS__STOPPING] = {KAURI_TIMED_OUT, true, "the broker is stopping"},

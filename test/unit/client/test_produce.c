@@ -258,7 +258,7 @@ START_TEST(test_retriable)
 {
     static const Kauri__Status statuses[] = {
         KAURI__STATUS__LOADING,   KAURI__STATUS__DISK_FULL, KAURI__STATUS__BUSY,
-        KAURI__STATUS__TIMED_OUT, KAURI__STATUS__STOPPING,
+        KAURI__STATUS__TIMED_OUT, KAURI__STATUS__STOPPING,  KAURI__STATUS__STORAGE,
     };
     struct rig *r = rig_new((struct kauri_options){.linger_ms = 60000, .batch_size = 300});
     fake_server_topic(r->s, "t", 1);
@@ -559,7 +559,7 @@ int main(void)
     for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++)
         tcase_add_test(tc, tests[i]);
     tcase_add_loop_test(tc, test_contents, 0, CODEC_COUNT);
-    tcase_add_loop_test(tc, test_retriable, 0, 5);
+    tcase_add_loop_test(tc, test_retriable, 0, 6);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
