@@ -28,6 +28,7 @@
 #define BENCH_ROUND_SIZE (1u << 20)
 #define BENCH_SIZE_MAX   ((size_t)256 << 20)
 #define BENCH_SYNCS      400
+#define BENCH_BURSTS     5
 #define BENCH_RECORD     100
 
 static const struct bench_size {
@@ -108,13 +109,19 @@ static void bench_limits(const struct bench_run *run)
     bench_limits_sockets();
 }
 
+/* The calmest of a few short bursts: what else goes on at a disk only ever makes it slower. */
 static void bench_disk(const struct bench_run *run)
 {
-    struct hist h = {0};
-    raw_sync(run->dir, bench_sizes[0].size, BENCH_SYNCS, &h);
+    struct hist best = {0};
     struct buf line = {0};
+    for (int i = 0; i < BENCH_BURSTS; i++) {
+        struct hist h = {0};
+        raw_sync(run->dir, bench_sizes[0].size, BENCH_SYNCS / BENCH_BURSTS, &h);
+        if (i == 0 || hist_percentile(&h, 50) < hist_percentile(&best, 50))
+            best = h;
+    }
     bench_line_begin(&line, "raw.disk");
-    bench_line_hist(&line, &h);
+    bench_line_hist(&line, &best);
     bench_line_end(&line);
 }
 

@@ -115,7 +115,7 @@ PRODUCERS = ((1, "1 producer"), (8, "8 producers"), (64, "64 producers"))
 
 def durable_once(lab, broker):
     """One short look at each, the disk among them."""
-    load = {"window": 1, "threads": 8, "duration_ms": 400}
+    load = {"window": 1, "threads": 8, "duration_ms": 150}
     seen = {count: lab.client("produce", "row", broker, "durable", clients=count, **load)
             for count, _ in PRODUCERS}
     return dict(seen, disk=lab.disk_us())
@@ -127,7 +127,7 @@ def durable(lab):
     lab.report.title("native front: durable producers, 100 B, one record in flight each")
     with lab.broker("durability=sync") as broker:
         lab.topic(broker, "durable")
-        seen = [durable_once(lab, broker) for _ in range(3 if lab.quick else 12)]
+        seen = [durable_once(lab, broker) for _ in range(8 if lab.quick else 24)]
     disk = min(s["disk"] for s in seen)
     p50 = {count: min(s[count]["p50_us"] for s in seen) for count, _ in PRODUCERS}
     rate = {count: max(s[count]["records_s"] for s in seen) for count, _ in PRODUCERS}

@@ -8,11 +8,13 @@ until it is answered, within a limit.
 """
 import atexit
 import ctypes
+import fcntl
 import json
 import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -24,9 +26,11 @@ BUILD = Path(os.environ.get("KAURI_BUILD", ROOT / "build")).resolve()
 KAURI = BUILD / "cli" / "kauri"
 LONG = os.environ.get("KAURI_TEST_LONG", "") not in ("", "0")
 READY_LIMIT_S = 60
-COMMAND_LIMIT_S = 300
+COMMAND_LIMIT_S = 60
 PR_SET_PDEATHSIG = 1
 SKIP = 77
+SHUTDOWN, NO_LOG_FLUSH = 0x8004587D, 2  # _IOR('X', 125, __u32)
+INSIDE = "KAURI_TEST_MOUNTS"
 
 
 def die_with_parent():
@@ -139,7 +143,8 @@ class Broker:
 
     def errors(self):
         """All it ever said on stderr."""
-        return (self.folder / "stderr").read_text(errors="replace")
+        path = self.folder / "stderr"
+        return path.read_text(errors="replace") if path.exists() else ""
 
     def wait(self, limit_s=READY_LIMIT_S):
         """Its exit code, once it has ended."""
@@ -170,7 +175,7 @@ class Broker:
 
     def fail_to_start(self, *more):
         """Starts it where it must not start: a Done; code None when it did start."""
-        before = len(self.errors()) if (self.folder / "stderr").exists() else 0
+        before = len(self.errors())
         self.spawn(*more)
         if self.await_ready() is not None:
             self.kill()
@@ -184,9 +189,14 @@ class Broker:
     def plain(self, *words, data=None, limit_s=COMMAND_LIMIT_S):
         """kauri WORDS, as typed."""
         feed = data.encode() if isinstance(data, str) else data
-        done = subprocess.run([str(self.program), *map(str, words)], input=feed or b"",
-                              capture_output=True, timeout=limit_s, cwd=self.folder,
-                              env=environment(self.home.path))
+        try:
+            done = subprocess.run([str(self.program), *map(str, words)], input=feed or b"",
+                                  capture_output=True, timeout=limit_s, cwd=self.folder,
+                                  env=environment(self.home.path))
+        except subprocess.TimeoutExpired as late:
+            code = self.child.poll() if self.child else "none"
+            raise RuntimeError(f"kauri {words} did not end in {limit_s} s; the broker's exit: {code}; "
+                               f"it said: {self.errors()[-1500:]}") from late
         return Done(done.returncode, done.stdout, done.stderr)
 
     def open(self, *words, **popen):
@@ -240,3 +250,80 @@ def seed_of(options):
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}  (repeat: --seed {seed})", flush=True)
     return seed
+
+
+# ---- Disks of one's own: ext4 in a file -----------------------------------------------------------
+def shell(*words):
+    done = subprocess.run([str(w) for w in words], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, words))}: {done.stderr.strip()}")
+
+
+def own_mounts():
+    """Starts the running script again with mounts of its own, so that none outlives it. Without
+    root or unshare(1) it goes on as it is."""
+    if os.geteuid() == 0 and os.environ.get(INSIDE) != "1" and shutil.which("unshare"):
+        os.environ[INSIDE] = "1"
+        os.execvp("unshare", ["unshare", "-m", "--propagation", "private", sys.executable, *sys.argv])
+
+
+def no_disks():
+    """Why there can be no Disk here; None when there can."""
+    if os.geteuid() != 0:
+        return "an ext4 of one's own needs root (mount, loop device)"
+    if os.environ.get(INSIDE) != "1":
+        return "no unshare(1) for mounts of one's own"
+    home = Home("probe")
+    try:
+        disk = Disk(home, "disk", 16 << 20)
+        disk.cut()
+        disk.unmount()
+        return None
+    except (OSError, RuntimeError) as e:
+        return f"no ext4 on a loop device here: {e}"
+    finally:
+        home.close()
+
+
+class Disk:
+    """An ext4 in a file, mounted. Only behind own_mounts."""
+
+    def __init__(self, home, name, size, block_size=4096):
+        self.image = home.path / f"{name}.img"
+        self.folder = home.path / name
+        self.folder.mkdir()
+        self.mounted = False
+        with open(self.image, "wb") as f:
+            f.truncate(size)
+        shell("mkfs.ext4", "-qF", "-m", "0", "-b", block_size, self.image)
+        home.undo.append(self.remove)
+        self.mount()
+
+    def mount(self, options="loop"):
+        shell("mount", "-o", options, self.image, self.folder)
+        self.mounted = True
+
+    def remount(self, how):
+        """how: ro or rw."""
+        shell("mount", "-o", f"remount,{how}", self.folder)
+
+    def unmount(self):
+        shell("umount", self.folder)
+        self.mounted = False
+
+    def cut(self):
+        """Cuts the power: from here on nothing reaches the image, nothing un-synced is in it."""
+        fd = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.ioctl(fd, SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
+        finally:
+            os.close(fd)
+
+    def free(self):
+        info = os.statvfs(self.folder)
+        return info.f_bavail * info.f_frsize
+
+    def remove(self):
+        if self.mounted:
+            subprocess.run(["umount", "-l", str(self.folder)], capture_output=True)
+        self.image.unlink(missing_ok=True)

@@ -651,7 +651,7 @@ static void broker_trim(struct broker *b, struct broker_admin *a)
                             p->index, (long long)bpart_visible(p));
         return;
     }
-    if (to <= p->part->log_start) {
+    if (to <= p->part->log_start && p->part->trim_to < 0) { /* and durably so */
         broker_trim_waited(a, p);
         return;
     }

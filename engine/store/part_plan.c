@@ -127,8 +127,6 @@ static void part_plan_first_state(const struct part *p, struct part_round *r)
         .log_start = p->log_start,
         .recovery_offset = p->written,
         .recovery_base = p->written,
-        .first_timestamp = BATCH_NO_TIMESTAMP,
-        .max_timestamp = BATCH_NO_TIMESTAMP,
         .epoch = p->epoch,
         .generation = p->generation,
     };
@@ -137,16 +135,12 @@ static void part_plan_first_state(const struct part *p, struct part_round *r)
 
 static void part_plan_state(struct part *p, struct part_round *r)
 {
-    static const struct segment none = {.first_timestamp = BATCH_NO_TIMESTAMP,
-                                        .max_timestamp = BATCH_NO_TIMESTAMP};
-    const struct segment *s = p->count > 0 ? part_active(p) : &none;
+    const struct segment *s = part_active(p);
     struct state state = {
         .log_start = p->log_start,
         .recovery_offset = p->reserved,
-        .recovery_base = p->count > 0 ? s->base : p->reserved,
-        .recovery_pos = s->size,
-        .first_timestamp = s->first_timestamp,
-        .max_timestamp = s->max_timestamp,
+        .recovery_base = s != NULL ? s->base : p->reserved,
+        .recovery_pos = s != NULL ? s->size : 0,
         .epoch = p->epoch,
         .generation = p->generation,
     };

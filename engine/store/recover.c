@@ -15,10 +15,12 @@
  *        p below the durable point            damage: [e, next good batch or the point) is marked,
  *                                             nothing is changed, the log goes on behind it
  *        no durable point, a good batch later damage, as above
+ *        e below the snapshot's offset        damage, as above; where it ends is not known: if no
+ *                                             good batch follows, a new segment begins
  *        durable point, a good batch later    the tail is copied to <base>.torn-<p>, then cut:
  *                                             never acknowledged, but doubt deletes nothing
  *        otherwise                            torn tail, cut
- *      A cut zeroes everything behind p and syncs, so that no old bytes become valid behind new
+ *      A cut zeroes everything behind p and syncs: no old bytes become valid behind new ones
  *   6  the log is synced before anything of it is served, and so are its index files, when entries
  *      of lost batches went from them: they must not come back among those of other batches
  *

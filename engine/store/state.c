@@ -26,8 +26,6 @@ void state_encode(const struct state *s, struct buf *out)
     buf_append_le64(out, (uint64_t)s->recovery_offset);
     buf_append_le64(out, (uint64_t)s->recovery_base);
     buf_append_le64(out, s->recovery_pos);
-    buf_append_le64(out, (uint64_t)s->first_timestamp);
-    buf_append_le64(out, (uint64_t)s->max_timestamp);
     buf_append_le32(out, s->generation);
     buf_append_le32(out, 0);
     ASSERT(out->size - start == STATE_SIZE);
@@ -48,9 +46,7 @@ int state_decode(struct slice in, struct state *out)
         .recovery_offset = (int64_t)bytes_le64(in.p + 24),
         .recovery_base = (int64_t)bytes_le64(in.p + 32),
         .recovery_pos = bytes_le64(in.p + 40),
-        .first_timestamp = (int64_t)bytes_le64(in.p + 48),
-        .max_timestamp = (int64_t)bytes_le64(in.p + 56),
-        .generation = bytes_le32(in.p + 64),
+        .generation = bytes_le32(in.p + 48),
     };
     if (s.log_start < 0 || s.recovery_base < 0 || s.recovery_offset < s.recovery_base ||
         s.recovery_pos > INT64_MAX || s.log_start > s.recovery_offset ||

@@ -15,16 +15,14 @@
  *    24    8  recovery point: everything below this offset was durable when this was written
  *    32    8  base offset of the segment that holds the recovery point
  *    40    8  byte position of the recovery point in it
- *    48    8  first timestamp of that segment, -1 none
- *    56    8  largest timestamp of that segment below the point, -1 none
- *    64    4  compaction generation, 0 until a cleaner ran
- *    68    4  0
+ *    48    4  compaction generation, 0 until a cleaner ran
+ *    52    4  0
  */
 #pragma once
 
 #include "engine/base/io.h"
 
-#define STATE_SIZE    72
+#define STATE_SIZE    56
 #define STATE_VERSION 1
 
 #define STATE_DAMAGED 5
@@ -35,8 +33,6 @@ struct state {
     int64_t recovery_offset;
     int64_t recovery_base;
     uint64_t recovery_pos;
-    int64_t first_timestamp;
-    int64_t max_timestamp;
     int32_t epoch;
     uint32_t generation;
 };

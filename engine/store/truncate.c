@@ -70,8 +70,6 @@ static int truncate_state(struct part *p, const struct segment *s, const struct 
                           .recovery_offset = w->end,
                           .recovery_base = s->base,
                           .recovery_pos = w->pos,
-                          .first_timestamp = s->first_timestamp,
-                          .max_timestamp = BATCH_NO_TIMESTAMP,
                           .epoch = p->epoch,
                           .generation = p->generation};
     ASSERT(w->end >= s->base && w->pos <= s->ready);

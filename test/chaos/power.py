@@ -22,11 +22,8 @@ mounted whatever happens to it.
 """
 import argparse
 import ctypes
-import fcntl
 import os
 import random
-import struct
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -39,56 +36,8 @@ import rig
 CUTS, CUTS_LONG, CUTS_PER_IMAGE, PLANTED_CUTS = 10, 1000, 10, 20
 LONG_LIMIT_S = 1200
 IMAGE_SIZE = 192 << 20
-SHUTDOWN, NO_LOG_FLUSH = 0x8004587D, 2  # _IOR('X', 125, __u32)
 WRITE_BACK = 7                          # sync_file_range: wait, write, wait
 PLANTED = "KAURI_PLANT_ACK_BEFORE_SYNC"
-INSIDE = "KAURI_POWER_INSIDE"
-
-
-class Skip(Exception):
-    """Why this machine cannot do it."""
-
-
-def shell(*words):
-    done = subprocess.run([str(w) for w in words], capture_output=True, text=True)
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(map(str, words))}: {done.stderr.strip()}")
-
-
-class Disk:
-    """An ext4 in a file."""
-
-    def __init__(self, home, name, block_size=4096):
-        self.image = home.path / f"{name}.img"
-        self.mount_point = home.path / name
-        self.mount_point.mkdir()
-        self.mounted = False
-        with open(self.image, "wb") as f:
-            f.truncate(IMAGE_SIZE)
-        shell("mkfs.ext4", "-qF", "-b", block_size, self.image)
-        home.undo.append(self.remove)
-        self.mount()
-
-    def mount(self):
-        shell("mount", "-o", "loop", self.image, self.mount_point)
-        self.mounted = True
-
-    def unmount(self):
-        shell("umount", self.mount_point)
-        self.mounted = False
-
-    def cut(self):
-        """From here on nothing reaches the image."""
-        fd = os.open(self.mount_point, os.O_RDONLY)
-        try:
-            fcntl.ioctl(fd, SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
-        finally:
-            os.close(fd)
-
-    def remove(self):
-        if self.mounted:
-            subprocess.run(["umount", "-l", str(self.mount_point)], capture_output=True)
-        self.image.unlink(missing_ok=True)
 
 
 def newest_files(folder, count):
@@ -132,8 +81,9 @@ class Image:
 
     def __init__(self, home, number, program, seed):
         self.chance = random.Random(f"{seed} {number}")
-        self.disk = Disk(home, f"disk-{number}", self.chance.choice((1024, 4096)))
-        self.broker = harness.Broker(home, f"b{number}", data=self.disk.mount_point / "data",
+        self.disk = harness.Disk(home, f"disk-{number}", IMAGE_SIZE,
+                                 self.chance.choice((1024, 4096)))
+        self.broker = harness.Broker(home, f"b{number}", data=self.disk.folder / "data",
                                      program=program, disk_reserve_bytes=0)
         self.loads = make_loads(self.broker, (seed << 16) + number)
         self.readies, self.faults = [], []
@@ -164,7 +114,7 @@ class Image:
             return done
         for load in self.loads:
             load.create()
-        shell("sync", "-f", self.disk.mount_point)  # the topics are there, whatever else is planted
+        harness.shell("sync", "-f", self.disk.folder)  # the topics are there, whatever else is planted
         for load in self.loads:
             load.start()
         while done < cuts and self.cut():
@@ -208,8 +158,8 @@ def build_planted():
     """The program with the bug in it."""
     build = harness.BUILD / "planted"
     if not (build / "build.ninja").exists():
-        shell("meson", "setup", build, harness.ROOT, f"-Dc_args=-D{PLANTED}")
-    shell("ninja", "-C", build, "cli/kauri")
+        harness.shell("meson", "setup", build, harness.ROOT, f"-Dc_args=-D{PLANTED}")
+    harness.shell("ninja", "-C", build, "cli/kauri")
     return build / "cli" / "kauri"
 
 
@@ -241,28 +191,6 @@ def run_real(cuts, seed):
     return not faults
 
 
-def probe():
-    """Raises Skip when there is no way to cut the power here."""
-    home = harness.Home("probe")
-    try:
-        disk = Disk(home, "disk")
-        disk.cut()
-        disk.unmount()
-    except (OSError, RuntimeError) as e:
-        raise Skip(f"no ext4 on a loop device to cut: {e}") from e
-    finally:
-        home.close()
-
-
-def enter_namespace():
-    """Runs this program again with mounts of its own."""
-    if os.geteuid() != 0:
-        raise Skip("power cuts need root (mount, loop device)")
-    if os.environ.get(INSIDE) != "1":
-        os.environ[INSIDE] = "1"
-        os.execvp("unshare", ["unshare", "-m", "--propagation", "private", sys.executable, *sys.argv])
-
-
 def main():
     parser = argparse.ArgumentParser(description="Power cuts under load.")
     parser.add_argument("--seed", type=int)
@@ -272,11 +200,10 @@ def main():
     parser.add_argument("--no-planted", action="store_true", help="without the planted bug")
     options = parser.parse_args()
     cuts = options.cuts or (CUTS_LONG if options.long or harness.LONG else CUTS)
-    try:
-        enter_namespace()
-        probe()
-    except (Skip, FileNotFoundError) as reason:
-        print(f"skipped: {reason}")
+    harness.own_mounts()
+    why = harness.no_disks()
+    if why is not None:
+        print(f"skipped: {why}")
         return harness.SKIP
     seed = harness.seed_of(options)
     good = options.planted or run_real(cuts, seed)

@@ -73,8 +73,7 @@ def case_stop(t):
     code = broker.stop()
     t.check.that("SIGTERM: exit 0 and a line about it", code == 0 and b"stopping:" in broker.words,
                  broker.words)
-    done = broker.plain("verify", "--deep", broker.data)
-    t.check.that("verify finds nothing", done.code == 0 and "1000 records" in done.text.replace(",", ""),
-                 done)
+    done = broker.plain("verify", "--deep", broker.partition("t"))
+    t.check.that("verify finds nothing", done.code == 0 and "1000 records" in done.text, done)
     broker.start()
     t.check.that("and a start says what is there", b"1 topic" in broker.words, broker.words)
