@@ -299,8 +299,8 @@ class Disk:
         home.undo.append(self.remove)
         self.mount()
 
-    def mount(self, options="loop"):
-        shell("mount", "-o", options, self.image, self.folder)
+    def mount(self):
+        shell("mount", "-o", "loop", self.image, self.folder)
         self.mounted = True
 
     def remount(self, how):

@@ -85,6 +85,7 @@ def main():
     if options.list:
         print("\n".join(name for name, _ in cases()))
         return 0
+    harness.own_mounts()
     seed = harness.seed_of(options)
     home, check = harness.Home("e2e"), harness.Checks()
     seconds = {name: run_case(name, function, home, check, seed)
