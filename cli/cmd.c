@@ -137,6 +137,35 @@ static void cmd_hint_topic(const struct args *a, struct cmd_client *c, const cha
         out_hint(&a->out, "kauri topic list, or create it: kauri topic create %s", topic);
 }
 
+void cmd_hint(const struct args *a, int error, const char *topic)
+{
+    const char *name = topic != NULL ? topic : "TOPIC";
+    switch (error) {
+    case KAURI_BAD_NAME:
+        out_hint(&a->out,
+                 "1 to 249 of letters, digits, \".\", \"_\" and \"-\"; names that begin with "
+                 "\"__\" are the broker's own");
+        return;
+    case KAURI_BAD_ARGUMENT:
+        out_hint(&a->out, "kauri topic create -h, kauri help settings");
+        return;
+    case KAURI_UNKNOWN_PARTITION:
+        out_hint(&a->out, "kauri topic describe %s", name);
+        return;
+    case KAURI_TOO_LARGE:
+        out_hint(&a->out,
+                 "the limit: kauri topic describe %s -c; a larger one: kauri topic alter %s "
+                 "--set max.message.bytes=16M",
+                 name, name);
+        return;
+    case KAURI_DISK_FULL:
+        out_hint(&a->out, "make room on the broker's disk; writing goes on by itself");
+        return;
+    default:
+        return;
+    }
+}
+
 int cmd_fail(const struct args *a, struct cmd_client *c, int error, const char *topic)
 {
     const char *url = (const char *)c->url.p;
@@ -154,6 +183,7 @@ int cmd_fail(const struct args *a, struct cmd_client *c, int error, const char *
         cmd_hint_topic(a, c, topic);
     } else {
         out_error(&a->out, "%s", message);
+        cmd_hint(a, error, topic);
     }
     return cmd_exit_of(error);
 }

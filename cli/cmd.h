@@ -64,6 +64,8 @@ void cmd_close(struct cmd_client *c);
 int cmd_exit_of(int error);
 /* Prints error and hint for a failed call about `topic` (may be NULL) and returns its exit code. */
 int cmd_fail(const struct args *a, struct cmd_client *c, int error, const char *topic);
+/* Prints what to type or to do after such an error, where there is something to say. */
+void cmd_hint(const struct args *a, int error, const char *topic);
 /* Folds one more exit code into the sum of several things: all done 0, all failed the first code,
  * else 6. Start with {0}. */
 struct cmd_sum {

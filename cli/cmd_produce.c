@@ -99,12 +99,17 @@ static void cmd_produce_count(struct cmd_produce *p, int32_t partition, int64_t 
         part->last = offset;
 }
 
-static void cmd_produce_failed(struct cmd_produce *p, int code, const char *message)
+static void cmd_produce_failed(struct cmd_produce *p, int error, const char *message)
 {
-    if (p->failed++ == 0)
-        p->code = code;
     if (p->failed <= CMD_PRODUCE_ERRORS_MAX)
         out_error(&p->a->out, "a record was not written to \"%s\": %s", p->topic, message);
+    if (p->failed++ > 0)
+        return;
+    p->code = cmd_exit_of(error);
+    if (error == KAURI_BAD_ARGUMENT) /* only an envelope can be */
+        out_hint(&p->a->out, "kauri help json");
+    else
+        cmd_hint(p->a, error, p->topic);
 }
 
 static void cmd_produce_delivered(void *ctx, const struct kauri_record *r, int error,
@@ -112,9 +117,8 @@ static void cmd_produce_delivered(void *ctx, const struct kauri_record *r, int e
 {
     struct cmd_produce *p = ctx;
     if (error != 0) {
-        cmd_produce_failed(p, cmd_exit_of(error),
-                           message != NULL && message[0] != '\0' ? message
-                                                                 : kauri_error_text(error));
+        cmd_produce_failed(
+            p, error, message != NULL && message[0] != '\0' ? message : kauri_error_text(error));
         return;
     }
     p->done++;
@@ -241,7 +245,7 @@ static int cmd_produce_send(struct cmd_produce *p, const struct kauri_record *r)
         if (error == 0)
             p->sent++;
         else if (error != KAURI_AGAIN)
-            cmd_produce_failed(p, cmd_exit_of(error), kauri_message(p->c.k));
+            cmd_produce_failed(p, error, kauri_message(p->c.k));
         if (error != KAURI_AGAIN)
             break;
         (void)kauri_poll(p->c.k, 50);
@@ -285,7 +289,7 @@ static int cmd_produce_envelope(struct cmd_produce *p, struct slice line)
     if (envelope_parse(line, &p->envelope, why) != 0) {
         char message[320];
         (void)snprintf(message, sizeof message, "line %" PRIu64 ": %s", p->read, why);
-        cmd_produce_failed(p, CMD_USAGE, message);
+        cmd_produce_failed(p, KAURI_BAD_ARGUMENT, message);
         return CMD_DONE;
     }
     p->envelope.record.topic = p->topic;

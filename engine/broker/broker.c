@@ -75,6 +75,8 @@ const char *broker_status_text(enum broker_status s)
         return "stopping";
     case BROKER_DENIED:
         return "denied";
+    case BROKER_NOT_ENOUGH_REPLICAS:
+        return "not enough replicas";
     }
     return "unknown status";
 }

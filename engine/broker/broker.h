@@ -48,8 +48,9 @@ enum broker_status {
     BROKER_TIMED_OUT,
     BROKER_STOPPING,
     BROKER_DENIED,
+    BROKER_NOT_ENOUGH_REPLICAS,
 };
-#define BROKER_STATUS_COUNT 23
+#define BROKER_STATUS_COUNT 24
 
 /* "unknown topic", ... static, never NULL. */
 const char *broker_status_text(enum broker_status s);

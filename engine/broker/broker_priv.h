@@ -57,6 +57,7 @@ struct topic_limits {
     int64_t retention_ms;
     int64_t retention_size;
     int64_t flush_ms; /* durability=os */
+    int64_t min_insync;
     bool append_time;
     bool compacted;
     bool expires; /* cleanup.policy has delete */

@@ -126,8 +126,8 @@ static enum broker_status broker_produce_check(struct broker *b, const struct to
     return BROKER_OK;
 }
 
-static enum broker_status broker_produce_find(struct broker *b, struct broker_produce_item *item,
-                                              struct bpart **out)
+static enum broker_status broker_produce_find(struct broker *b, int acks,
+                                              struct broker_produce_item *item, struct bpart **out)
 {
     ASSERT(out != NULL && *out == NULL);
     struct topic *t = broker_find_topic(b, item->topic);
@@ -140,6 +140,9 @@ static enum broker_status broker_produce_find(struct broker *b, struct broker_pr
         return broker_produce_refuse(item, BROKER_UNKNOWN_PARTITION, NULL);
     if (item->size > t->limits.message_size_max)
         return broker_produce_refuse(item, BROKER_BATCH_TOO_LARGE, "over max.message.bytes");
+    if (acks < 0 && t->limits.min_insync > 1) /* this broker is the only replica */
+        return broker_produce_refuse(item, BROKER_NOT_ENOUGH_REPLICAS,
+                                     "min.insync.replicas is above the one replica there is");
     enum broker_status s = bpart_use(p);
     if (s != BROKER_OK)
         return broker_produce_refuse(item, s, NULL);
@@ -189,7 +192,7 @@ static void broker_produce_item(struct broker *b, struct broker_produce_part *pp
     pp->item->append_time_ms = -1;
     pp->item->log_start = -1;
     pp->item->message = NULL;
-    enum broker_status s = broker_produce_find(b, pp->item, &p);
+    enum broker_status s = broker_produce_find(b, pp->req->acks, pp->item, &p);
     if (s == BROKER_OK)
         s = broker_produce_check(b, p->topic, pp->item, &pp->append.header);
     if (s == BROKER_OK)

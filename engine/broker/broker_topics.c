@@ -66,6 +66,7 @@ void broker_refresh_topic(struct broker *b, struct topic *t)
         .retention_ms = config_topic_i64(c, o, CONFIG_RETENTION_MS),
         .retention_size = config_topic_i64(c, o, CONFIG_RETENTION_BYTES),
         .flush_ms = config_topic_i64(c, o, CONFIG_FLUSH_MS),
+        .min_insync = config_topic_i64(c, o, CONFIG_MIN_INSYNC_REPLICAS),
         .append_time = timestamps == CONFIG_TIME_APPEND,
         .compacted = (policy & CONFIG_CLEANUP_COMPACT) != 0,
         .expires = (policy & CONFIG_CLEANUP_DELETE) != 0,

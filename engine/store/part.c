@@ -498,6 +498,8 @@ int64_t part_expired(const struct part *p, const struct part_retention *q)
                        s->max_timestamp < q->older_than_ms;
         if (!by_size && !by_time)
             break;
+        if (!last && p->segments[i + 1]->base > p->written)
+            break; /* sealed by a round that is still out */
         if (last && (p->pending_count > 0 || p->round != NULL || p->reserved != p->written))
             break;
         total -= s->ready;

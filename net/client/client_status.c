@@ -50,6 +50,8 @@ static const struct client_status_row client_status_rows[] = {
     [KAURI__STATUS__TIMED_OUT] = {KAURI_TIMED_OUT, true, "the broker gave up waiting"},
     [KAURI__STATUS__STOPPING] = {KAURI_TIMED_OUT, true, "the broker is stopping"},
     [KAURI__STATUS__DENIED] = {KAURI_REFUSED, false, "is internal"},
+    [KAURI__STATUS__NOT_ENOUGH_REPLICAS] = {KAURI_TIMED_OUT, true,
+                                            "fewer replicas are in sync than min.insync.replicas"},
 };
 #define CLIENT_STATUS_COUNT (sizeof client_status_rows / sizeof client_status_rows[0])
 

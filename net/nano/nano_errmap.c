@@ -30,6 +30,7 @@ static const Kauri__Status nano_errmap_rows[BROKER_STATUS_COUNT] = {
     [BROKER_TIMED_OUT] = KAURI__STATUS__TIMED_OUT,
     [BROKER_STOPPING] = KAURI__STATUS__STOPPING,
     [BROKER_DENIED] = KAURI__STATUS__DENIED,
+    [BROKER_NOT_ENOUGH_REPLICAS] = KAURI__STATUS__NOT_ENOUGH_REPLICAS,
 };
 
 static bool nano_errmap_from(Kauri__Status status, enum broker_status *out)

@@ -132,6 +132,7 @@ class Image:
     def judge(self, total):
         self.faults += rig.finish(self.loads)
         rig.judge_all(self.loads, total, "--server", self.broker.url)
+        self.faults += rig.refusals(self.loads, total)
         code = self.broker.stop()
         self.faults += [f"the last stop: exit {code}"] if code != 0 else []
         rig.judge_all(self.loads, total, "--dir", self.broker.data, of_record=False)

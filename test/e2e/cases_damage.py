@@ -80,10 +80,10 @@ def judge(t, pristine, what, may_lose):
     return got
 
 
-def flip(path, chance):
-    """One bit of a file; where."""
+def flip(path, chance, size=None):
+    """One bit of a file, of its first `size` bytes; where."""
     data = bytearray(path.read_bytes())
-    at = chance.randrange(len(data))
+    at = chance.randrange(size or len(data))
     data[at] ^= 1 << chance.randrange(8)
     path.write_bytes(data)
     return at
@@ -105,7 +105,7 @@ def case_log_flips(t):
     for n in range(FLIPS):
         data = pristine.fresh()
         path = data / t.random.choice(logs)
-        at = flip(path, t.random)
+        at = flip(path, t.random, used_size(path))
         size = path.stat().st_size
         done = pristine.broker.plain("verify", "--deep", data)
         t.check.that(f"{path.name}:{at}: verify: exit 5", done.code == 5 and "DAMAGED" in done.text, done)
@@ -207,10 +207,7 @@ def case_meta_flips(t):
     size = used_size(pristine.kept / log)
     for n in range(max(4, FLIPS // 2)):
         data = pristine.fresh()
-        raw = bytearray((data / log).read_bytes())
-        at = t.random.randrange(size)
-        raw[at] ^= 1 << t.random.randrange(8)
-        (data / log).write_bytes(raw)
+        at = flip(data / log, t.random, size)
         before = sum(p.stat().st_size for p in data.rglob("*.log"))
         broker = pristine.broker
         if broker.start() is not None:

@@ -260,6 +260,28 @@ START_TEST(whole_requests)
 }
 END_TEST
 
+/* A broker alone is one replica: acks=all must not promise more. */
+START_TEST(too_few_replicas)
+{
+    static const enum broker_status wanted[] = {BROKER_NOT_ENOUGH_REPLICAS, BROKER_OK, BROKER_OK};
+    struct rig g;
+    rig_init(&g, 8, 0);
+    rig_open(&g);
+    rig_create(&g, "t", 1, "min.insync.replicas=2");
+    for (int acks = -1; acks <= 1; acks++) {
+        struct rig_produce *p = rig_produce_new(acks);
+        struct rig_batch b = {.tag = 1};
+        rig_produce_add(p, "t", 0, &b);
+        rig_produce_start(&g, p);
+        rig_run(&g);
+        ck_assert_int_eq(p->items[0].status, wanted[acks + 1]);
+        rig_produce_free(p);
+    }
+    ck_assert_int_eq(rig_end(&g, "t", 0), 2);
+    rig_deinit(&g);
+}
+END_TEST
+
 START_TEST(bytes_in_flight)
 {
     struct rig g;
@@ -611,6 +633,7 @@ int main(void)
     tcase_add_test(t, sizes);
     tcase_add_test(t, timestamps);
     tcase_add_test(t, whole_requests);
+    tcase_add_test(t, too_few_replicas);
     tcase_add_test(t, bytes_in_flight);
     tcase_add_test(t, sequences_survive);
     tcase_add_test(t, duplicate_waits_for_the_original);

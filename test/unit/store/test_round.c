@@ -214,6 +214,25 @@ START_TEST(test_waits_while_a_round_is_out)
 END_TEST
 
 /* A full disk meets the first partition; the second does not notice, its bytes have their place. */
+/* Retention while a round is out that sealed segments: what is not written cannot expire. */
+START_TEST(test_expiry_while_a_round_is_out)
+{
+    struct part_retention old = {.retention_size = -1, .older_than_ms = INT64_MAX};
+    struct round r;
+    append(parts[0], 'a', 1000);
+    run(true);
+    for (char c = 'b'; c <= 'd'; c++)
+        append(parts[0], c, 3000);
+    round_init(&r, fault, true);
+    round_add(&r, parts[0], RIG_TIME);
+    ck_assert_uint_eq(parts[0]->count, 2);
+    ck_assert_int_le(part_expired(parts[0], &old), parts[0]->written);
+    part_trim(parts[0], part_expired(parts[0], &old));
+    ck_assert_int_eq(round_run_now(&r), 0);
+    ck_assert_int_eq(part_expired(parts[0], &old), 4);
+}
+END_TEST
+
 START_TEST(test_full_for_one)
 {
     struct part_wait waiting = {.offset = 1, .done = on_wait};
@@ -287,6 +306,7 @@ int main(void)
     tcase_add_test(c, test_not_synced);
     tcase_add_test(c, test_waits_for_a_sync);
     tcase_add_test(c, test_waits_while_a_round_is_out);
+    tcase_add_test(c, test_expiry_while_a_round_is_out);
     tcase_add_test(c, test_full_for_one);
     tcase_add_loop_test(c, test_half_made_folder, 0, 40);
     suite_add_tcase(s, c);
