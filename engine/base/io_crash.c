@@ -467,7 +467,7 @@ static int io_crash_pwritev(struct io_file *f, const struct iovec *v, int count,
 {
     ASSERT(count >= 0);
     struct io_crash *c CLEANUP(io_crash_leave) = io_crash_enter(f->io);
-    struct io_crash_node *node;
+    struct io_crash_node *node = NULL;
     int r = io_crash_node_of(f, IO_WRITE, &node);
     uint64_t size = 0;
     for (int i = 0; i < count; i++)

@@ -239,7 +239,7 @@ static int io_real_fallocate(struct io_file *f, uint64_t pos, uint64_t size)
     int error = io_real_fallocate_call(io_real_fd(f), 0, pos, size);
     if (error != EOPNOTSUPP)
         return error == 0 ? 0 : io_real_error(error);
-    uint64_t end;
+    uint64_t end = 0;
     int r = io_real_size(f, &end);
     if (r != 0)
         return r;
@@ -256,7 +256,7 @@ static int io_real_zero(struct io_file *f, uint64_t pos, uint64_t size)
     int error = io_real_fallocate_call(io_real_fd(f), mode, pos, size);
     if (error != EOPNOTSUPP)
         return error == 0 ? 0 : io_real_error(error);
-    uint64_t end;
+    uint64_t end = 0;
     int r = io_real_size(f, &end);
     if (r != 0)
         return r;
