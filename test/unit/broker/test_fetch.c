@@ -530,6 +530,40 @@ START_TEST(offsets_by_time)
 }
 END_TEST
 
+static void offsets_done(struct broker_offsets *req)
+{
+    ++*(unsigned *)req->ctx;
+}
+
+/* A stop while a worker looks for a time: recovery points are made beside it, and it is answered. */
+START_TEST(a_stop_beside_a_query)
+{
+    for (uint64_t seed = 0; seed < 10; seed++) {
+        struct rig g;
+        unsigned done = 0;
+        struct broker_offset_item item = {.topic = slice_str("t"), .timestamp_ms = RIG_TIME};
+        struct broker_offsets req = {
+            .items = &item, .count = 1, .done = offsets_done, .ctx = &done};
+        rig_init(&g, seed, 0);
+        rig_open(&g);
+        rig_create(&g, "t", 1, NULL);
+        rig_put_tag(&g, "t", 1);
+        broker_offsets(g.broker, &req);
+        broker_stop(g.broker);
+        for (int i = 0; i < 5; i++)
+            rig_turn(&g); /* no job ends */
+        ck_assert_uint_eq(done, 0);
+        ck_assert(!broker_stopped(g.broker));
+        rig_run(&g);
+        ck_assert(broker_stopped(g.broker));
+        ck_assert_uint_eq(done, 1);
+        ck_assert_int_eq(item.status, BROKER_OK);
+        ck_assert_int_eq(item.offset, 0);
+        rig_deinit(&g);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("fetch");
@@ -549,6 +583,7 @@ int main(void)
     tcase_add_test(t, pins_outlive_the_segment);
     tcase_add_test(t, damage);
     tcase_add_test(t, offsets_by_time);
+    tcase_add_test(t, a_stop_beside_a_query);
     suite_add_tcase(s, t);
     return rig_main(s);
 }
