@@ -53,6 +53,11 @@ def wait_for(question, limit_s=30.0, step_s=0.02):
         time.sleep(step_s)
 
 
+def sanitized():
+    """Whether the program carries AddressSanitizer: its memory says nothing then."""
+    return b"__asan_init" in KAURI.read_bytes()
+
+
 def percentile(values, percent):
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] if ordered else 0.0

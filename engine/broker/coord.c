@@ -434,9 +434,9 @@ void coord_view_commit(struct coord *c, struct work *w)
     LIST_EACH (node, &c->changed) {
         count++;
     }
-    m->puts = calloc(count, sizeof *m->puts);
-    m->values = calloc(count, sizeof *m->values);
-    m->keys = calloc(count, sizeof *m->keys);
+    m->puts = calloc(count + 1, sizeof *m->puts); /* the mark alone may be due */
+    m->values = calloc(count + 1, sizeof *m->values);
+    m->keys = calloc(count + 1, sizeof *m->keys);
     ASSERT(m->puts != NULL && m->values != NULL && m->keys != NULL);
     for (struct list *n = list_pop(&c->changed); n != NULL; n = list_pop(&c->changed)) {
         struct coord_record *r = LIST_ENTRY(n, struct coord_record, changed);

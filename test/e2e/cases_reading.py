@@ -92,7 +92,7 @@ def case_slow_reader(t):
     t.check.equal("G6: so does another reader", (first.code, len(got)), (0, 42000))
     status = open(f"/proc/{broker.child.pid}/status").read()
     anon = int(status.split("RssAnon:")[1].split()[0]) // 1024
-    t.check.that(f"G6: the broker holds nothing for it ({anon} MiB)", anon < 64, anon)
+    t.check.that(f"G6: the broker holds nothing for it ({anon} MiB)", harness.sanitized() or anon < 64, anon)
     count = sum(1 for _ in itertools.islice(slow.stdout, 42000))
     slow.kill()
     t.check.equal("G7: it reads on, nothing is lost", count, 42000)

@@ -93,7 +93,7 @@ def case_many(t):
     anon = int(status.split("RssAnon:")[1].split()[0]) // 1024
     files = len(list(harness.Path(f"/proc/{broker.child.pid}/fd").iterdir()))
     t.check.that(f"B9: ready again in {seconds * 1000:.0f} ms, {anon} MiB, {files} descriptors",
-                 seconds < 5 and anon < 200 and files < 200, (seconds, anon, files))
+                 seconds < 5 and (harness.sanitized() or anon < 200) and files < 200, (seconds, anon, files))
     got = broker.run("consume", names[7], "-o", "start", "-e")
     t.check.equal("B9: and the record is there", got.text, "x\n")
 

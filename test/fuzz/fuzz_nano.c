@@ -95,15 +95,14 @@ static void fuzz_nano_hello(struct nano *n)
 
 static void fuzz_nano_one(struct nano *n, struct slice bytes)
 {
-    struct nano_session *s;
     fuzz_nano_hello(n);
     fuzz_nano_receive(n, bytes);
     broker_run(n->options.broker);
     nano_flush(n);
     nano_check(n);
     ASSERT(n->stats.running == 0 && n->stats.running_size == 0);
-    while ((s = nano_session_find(n, FUZZ_SESSION)) != NULL)
-        nano_session_drop(n, s);
+    while (!list_empty(&n->idle)) /* all of them: the input may have opened others */
+        nano_session_drop(n, LIST_ENTRY(n->idle.next, struct nano_session, idle));
     ASSERT(n->options.broker->pins == 0);
 }
 
