@@ -93,19 +93,27 @@ static int broker_foreign(void *ctx, const char *name, enum io_kind kind)
     return BROKER_OPEN_FOREIGN;
 }
 
+/* A folder of somebody else's is left as it is, without so much as a LOCK file. */
+static int broker_refuse_foreign(struct broker *b)
+{
+    struct format f;
+    ASSERT(b->lock == NULL);
+    if (format_read(b->io, b->dir, &f) != IO_MISSING)
+        return 0;
+    int r = io_list(b->io, b->dir, broker_foreign, NULL);
+    return r == IO_MISSING ? -ENOENT : r;
+}
+
 static int broker_format_make(struct broker *b, struct format *f)
 {
     ASSERT(!b->fresh);
     uint8_t id[16];
-    int r = io_list(b->io, b->dir, broker_foreign, NULL);
-    if (r != 0)
-        return r == IO_MISSING ? -ENOENT : r;
     random_entropy(id, sizeof id);
     catalog_id_text(id, f->cluster_id);
     ASSERT(strlen(f->cluster_id) == sizeof f->cluster_id - 1);
     f->node_id = (int32_t)config_i64(b->env.config, CONFIG_NODE_ID);
     b->fresh = true;
-    r = format_write(b->io, b->dir, f);
+    int r = format_write(b->io, b->dir, f);
     if (r == 0) /* a start that was killed may have made the folder */
         r = broker_sync_parent(b, b->dir);
     return r == IO_FULL ? BROKER_OPEN_FULL : r;
@@ -218,6 +226,8 @@ int broker_open_folder(struct broker *b)
     ASSERT(b->topic_count == 0 && !b->stopping);
     random_entropy(&b->incarnation, sizeof b->incarnation);
     int r = broker_make_dir(b);
+    if (r == 0)
+        r = broker_refuse_foreign(b);
     if (r == 0)
         r = broker_lock(b);
     if (r == 0)

@@ -9,9 +9,9 @@ from cases_input import refused
 
 
 def fingerprint(folder):
-    """Every file with its bytes; the lock may come and go."""
+    """Every file with its bytes."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*"))
-            if p.is_file() and p.name != "LOCK"}
+            if p.is_file()}
 
 
 def case_two_brokers(t):
