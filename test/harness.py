@@ -103,6 +103,14 @@ class Home:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
+def thread_state(task):
+    """The letter of /proc: R running, T stopped, D in the kernel."""
+    try:
+        return (task / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
+
+
 class Broker:
     """One data folder, one ipc address and, between start and stop, the process that serves them."""
 
@@ -172,6 +180,17 @@ class Broker:
         if self.child is not None:
             self.child.kill()
             self.wait()
+
+    def freeze(self):
+        """Every thread stands still, as when the power goes: what is said after this was not said.
+        A thread in the kernel (D) may end its call, but acts on nothing any more."""
+        self.signal(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.child.pid}/task")
+        end = time.monotonic() + 10
+        while any(state not in "TtDXZ" for state in map(thread_state, tasks.iterdir())):
+            if time.monotonic() > end:
+                raise RuntimeError("the broker cannot be frozen")
+            time.sleep(0.0005)
 
     def stop(self):
         """A clean stop; the exit code."""

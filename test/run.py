@@ -63,6 +63,8 @@ def known_tests(build):
 
 def prepare(build):
     """Configures where needed and builds everything. The log of the step that failed, or None."""
+    if not os.access(build if build.exists() else build.parent, os.W_OK):
+        return f"{build} cannot be written: name another folder with --build, or copy {ROOT}"
     if not (build / "build.ninja").exists():
         ok, log = quiet("meson", "setup", str(build), str(ROOT))
         if not ok:

@@ -5,8 +5,10 @@
 The data folder lies on ext4 in a file. A cut is the shutdown ioctl of ext4 with its journal not
 flushed: everything that was not synced is gone, as behind a pulled plug. Before it, random ranges of
 the newest files are written back (sync_file_range), so that what survives is not a prefix: later
-pages without earlier ones, an index without its log. Then the broker is killed, the file system
-mounted again (its journal replays) and the broker started again, ten cuts to an image; at the end
+pages without earlier ones, an index without its log. The broker is frozen just before: a sync that
+returns after the ioctl has begun says yes and did nothing (measured on Linux 6.18: 116 of 600 cuts,
+never one that returned before), and no machine answers after its power went. Then it is killed, the
+file system mounted again (its journal replays) and the broker started again, ten cuts to an image; at the end
 of an image all producers finish and the judge compares.
 
 A harness that finds nothing proves little, so it is tried on a broker that acknowledges before it
@@ -101,6 +103,7 @@ class Image:
         """One cut and the start behind it. False: it does not start."""
         time.sleep(self.chance.uniform(0.01, 0.4))
         write_back(self.broker.data, self.chance)
+        self.broker.freeze()
         self.disk.cut()
         self.broker.kill()
         self.disk.unmount()
