@@ -535,7 +535,7 @@ static void offsets_done(struct broker_offsets *req)
     ++*(unsigned *)req->ctx;
 }
 
-/* A stop while a worker looks for a time: recovery points are made beside it, and it is answered. */
+/* A stop while a worker looks for a time: recovery points are made beside it; it is answered. */
 START_TEST(a_stop_beside_a_query)
 {
     for (uint64_t seed = 0; seed < 10; seed++) {

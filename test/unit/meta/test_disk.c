@@ -224,8 +224,8 @@ static void disk_scatter(struct random *r)
         (void)sync_file_range(fd, (off_t)random_below(r, 40) * PAGE, PAGE, 7);
 }
 
-/* Cuts the power after some commits of a child; the last number it said was durable before that, and
- * *said the last it said at all: a sync that returns after the cut has begun says yes and did
+/* Cuts the power after some commits of a child; the last number it said was durable before that,
+ * and *said the last it said at all: a sync that returns after the cut has begun says yes and did
  * nothing. */
 static int64_t disk_run_and_cut(struct random *r, int64_t from, int64_t *said)
 {
