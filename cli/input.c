@@ -65,10 +65,10 @@ int input_next(struct input *in, struct slice *out)
     if (in->delim.size == 0)
         return input_whole(in, out);
     for (;;) {
-        const uint8_t *from = in->buf.p + in->scanned;
-        const uint8_t *at = in->buf.p == NULL ? NULL
-                                              : memmem(from, in->buf.size - in->scanned,
-                                                       in->delim.p, in->delim.size);
+        const uint8_t *at = NULL;
+        if (in->buf.p != NULL)
+            at = memmem(in->buf.p + in->scanned, in->buf.size - in->scanned, in->delim.p,
+                        in->delim.size);
         if (at != NULL)
             return input_give(in, (size_t)(at - in->buf.p) - in->pos, in->delim.size, out);
         if (in->ended && in->pos == in->buf.size)

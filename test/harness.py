@@ -285,10 +285,13 @@ def shell(*words):
 
 def own_mounts():
     """Starts the running script again with mounts of its own, so that none outlives it. Without
-    root or unshare(1) it goes on as it is."""
-    if os.geteuid() == 0 and os.environ.get(INSIDE) != "1" and shutil.which("unshare"):
+    root or unshare(1), or in a chroot whose root is no mount, it goes on as it is."""
+    own = ["unshare", "-m", "--propagation", "private"]
+    if os.geteuid() != 0 or os.environ.get(INSIDE) == "1" or not shutil.which("unshare"):
+        return
+    if subprocess.run([*own, "true"], capture_output=True).returncode == 0:
         os.environ[INSIDE] = "1"
-        os.execvp("unshare", ["unshare", "-m", "--propagation", "private", sys.executable, *sys.argv])
+        os.execvp("unshare", [*own, sys.executable, *sys.argv])
 
 
 def no_disks():
@@ -296,7 +299,7 @@ def no_disks():
     if os.geteuid() != 0:
         return "an ext4 of one's own needs root (mount, loop device)"
     if os.environ.get(INSIDE) != "1":
-        return "no unshare(1) for mounts of one's own"
+        return "no mounts of one's own here: no unshare(1), or it may not"
     home = Home("probe")
     try:
         disk = Disk(home, "disk", 16 << 20)
