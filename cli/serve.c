@@ -43,13 +43,15 @@
 #include "engine/broker/broker.h"
 #include "net/nano/nano.h"
 
-#define SERVE_STALL_MS    200
-#define SERVE_SIGNALS     4
-#define SERVE_DRAINS_MAX  64 /* nano_turn calls of one front after a stall */
-#define SERVE_MARGIN      ((size_t)1024 * 1024)
-#define SERVE_MESSAGE_MIN ((size_t)16 * 1024 * 1024)
-#define SERVE_FILES_MIN   ((size_t)256)
-#define SERVE_FILES_MAX   ((size_t)65536)
+#define SERVE_STALL_MS      200
+#define SERVE_SIGNALS       4
+#define SERVE_LOCK_TRIES    25
+#define SERVE_LOCK_PAUSE_US 20000
+#define SERVE_DRAINS_MAX    64 /* nano_turn calls of one front after a stall */
+#define SERVE_MARGIN        ((size_t)1024 * 1024)
+#define SERVE_MESSAGE_MIN   ((size_t)16 * 1024 * 1024)
+#define SERVE_FILES_MIN     ((size_t)256)
+#define SERVE_FILES_MAX     ((size_t)65536)
 #define SERVE_READERS_MAX                                                                          \
     ((size_t)4096) /* each up to three mappings, of 65,530 a process may have */
 
@@ -242,6 +244,10 @@ static int serve_open_broker(struct serve *s)
                              .log = serve_log,
                              .ctx = s};
     int r = broker_open(&env, &s->broker);
+    for (int i = 0; r == BROKER_OPEN_LOCKED && i < SERVE_LOCK_TRIES; i++) {
+        (void)usleep(SERVE_LOCK_PAUSE_US); /* one that was killed may just be going */
+        r = broker_open(&env, &s->broker);
+    }
     if (s->fatal)
         serve_die();
     return r == 0 ? CMD_DONE : serve_open_failed(s, r);

@@ -206,20 +206,20 @@ static void broker_fetch_try(struct broker *b, struct broker_fetch *req)
     ASSERT(!list_linked(&req->priv.ready)); /* not answered yet */
     size_t got = 0;
     bool answer = req->priv.final || b->stopping || req->max_wait_ms == 0 || req->count == 0;
+    broker_fetch_unpin(req); /* of a try that met cold bytes: size_max and the order hold for all */
+    req->priv.enough = false;
     req->priv.tries++;
     for (size_t i = 0; i < req->count; i++) {
         struct broker_fetch_item *item = &req->items[i];
-        if (item->pin == NULL) { /* else read by an earlier try, which met a cold one */
-            switch (broker_fetch_item(b, req, item, got)) {
-            case BROKER_FETCH_FULL:
-            case BROKER_FETCH_ERROR:
-                req->priv.enough = true;
-                break;
-            case BROKER_FETCH_BYTES:
-            case BROKER_FETCH_NOTHING:
-            case BROKER_FETCH_COLD:
-                break;
-            }
+        switch (broker_fetch_item(b, req, item, got)) {
+        case BROKER_FETCH_FULL:
+        case BROKER_FETCH_ERROR:
+            req->priv.enough = true;
+            break;
+        case BROKER_FETCH_BYTES:
+        case BROKER_FETCH_NOTHING:
+        case BROKER_FETCH_COLD:
+            break;
         }
         got += item->bytes.size;
     }
@@ -231,7 +231,6 @@ static void broker_fetch_try(struct broker *b, struct broker_fetch *req)
     }
     broker_fetch_unpin(req);
     req->priv.tries = 0;
-    req->priv.enough = false;
     broker_fetch_wait(b, req);
 }
 

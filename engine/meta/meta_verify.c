@@ -22,6 +22,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/cleanup.h"
@@ -51,6 +52,9 @@ static _Noreturn void meta_verify_child(const char *dir, int fd)
     ASSERT(dir != NULL && fd >= 0);
     uint8_t message[META_VERIFY_MESSAGE];
     uint64_t rows = 0;
+    if (fd > STDERR_FILENO + 1) /* nothing else: a lock of the parent would outlive it here */
+        (void)close_range(STDERR_FILENO + 1, (unsigned)fd - 1, 0);
+    (void)close_range((unsigned)fd + 1, UINT_MAX, 0);
     meta_verify_quiet();
     int r = meta_lmdb_walk(dir, &rows);
     ASSERT(r <= META_DAMAGED);

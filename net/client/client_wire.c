@@ -43,28 +43,60 @@ static int client_wire_get(int socket, int option)
     return value;
 }
 
-int client_wire_open(struct client_wire *w, const char *url)
+/* A socket that connects, and connects again. 0, KAURI_BAD_ARGUMENT or -errno. */
+static int client_wire_socket(const char *url, int *out)
 {
-    *w = (struct client_wire){.socket = nn_socket(AF_SP_RAW, NN_REQ)};
-    list_init(&w->calls);
-    if (w->socket < 0)
+    int socket = nn_socket(AF_SP_RAW, NN_REQ);
+    if (socket < 0)
         return -nn_errno();
-    w->session = client_wire_random();
-    w->message_size_max = CLIENT_CALL_SIZE_MAX;
-    int r = client_wire_set(w->socket, NN_RCVMAXSIZE, CLIENT_MESSAGE_SIZE_MAX);
+    int r = client_wire_set(socket, NN_RCVMAXSIZE, CLIENT_MESSAGE_SIZE_MAX);
     if (r == 0)
-        r = client_wire_set(w->socket, NN_RECONNECT_IVL, CLIENT_BACKOFF_MIN_MS);
+        r = client_wire_set(socket, NN_RECONNECT_IVL, CLIENT_BACKOFF_MIN_MS);
     if (r == 0)
-        r = client_wire_set(w->socket, NN_RECONNECT_IVL_MAX, CLIENT_SILENCE_MS);
-    if (r == 0 && nn_connect(w->socket, url) < 0)
+        r = client_wire_set(socket, NN_RECONNECT_IVL_MAX, CLIENT_SILENCE_MS);
+    if (r == 0 && nn_connect(socket, url) < 0)
         r = KAURI_BAD_ARGUMENT;
     if (r != 0) {
-        client_wire_close(w);
+        (void)nn_close(socket);
         return r;
     }
-    w->receive_fd = client_wire_get(w->socket, NN_RCVFD);
-    w->send_fd = client_wire_get(w->socket, NN_SNDFD);
+    *out = socket;
     return 0;
+}
+
+static void client_wire_take(struct client_wire *w, int socket)
+{
+    w->socket = socket;
+    w->receive_fd = client_wire_get(socket, NN_RCVFD);
+    w->send_fd = client_wire_get(socket, NN_SNDFD);
+    w->blocked = false;
+    w->blocked_ms = 0;
+}
+
+int client_wire_open(struct client_wire *w, const char *url)
+{
+    int socket = -1;
+    *w = (struct client_wire){.socket = -1};
+    list_init(&w->calls);
+    w->session = client_wire_random();
+    w->message_size_max = CLIENT_CALL_SIZE_MAX;
+    int r = client_wire_socket(url, &socket);
+    if (r == 0)
+        client_wire_take(w, socket);
+    return r;
+}
+
+/* Nothing could be sent for a long time. That may be a broker that is away or slow, but nanomsg 1.1
+ * also gives up connecting when a broker dies at the wrong moment (seen: no socket, no timer, for
+ * ever; about once in two thousand kills). A new socket costs little: calls go out again by
+ * themselves. */
+static void client_wire_reconnect(struct client_wire *w, const char *url)
+{
+    int socket = -1;
+    if (client_wire_socket(url, &socket) != 0)
+        return; /* no descriptors: the old one stays */
+    client_wire_close(w);
+    client_wire_take(w, socket);
 }
 
 void client_wire_close(struct client_wire *w)
@@ -313,11 +345,26 @@ static bool client_wire_writable(const struct client_wire *w)
     return poll(&fd, 1, 0) > 0;
 }
 
+static void client_wire_unblock(struct kauri *k, int64_t now_ms)
+{
+    struct client_wire *w = &k->wire;
+    if (!w->blocked || client_wire_writable(w)) {
+        w->blocked = false;
+        w->blocked_ms = 0;
+        return;
+    }
+    if (w->blocked_ms == 0)
+        w->blocked_ms = now_ms;
+    if (now_ms - w->blocked_ms >= CLIENT_STUCK_MS)
+        client_wire_reconnect(w, k->server);
+    else
+        client_wake(k, w->blocked_ms + CLIENT_STUCK_MS);
+}
+
 void client_wire_send(struct kauri *k, int64_t now_ms)
 {
     struct client_wire *w = &k->wire;
-    if (w->blocked)
-        w->blocked = !client_wire_writable(w);
+    client_wire_unblock(k, now_ms);
     if (w->state != CLIENT_SESSION_ALIVE) {
         client_wire_greet(k, now_ms);
         return;

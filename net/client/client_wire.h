@@ -43,6 +43,7 @@
 #define CLIENT_BACKOFF_MIN_MS    20
 #define CLIENT_BACKOFF_MAX_MS    1000
 #define CLIENT_AGE_MAX_MS        5000
+#define CLIENT_STUCK_MS          3000
 #define CLIENT_MESSAGE_SIZE_MAX  (64u * 1024 * 1024)
 #define CLIENT_HEADER_MEMORY_MAX (128u * 1024 * 1024)
 
@@ -94,8 +95,9 @@ struct client_wire {
     int socket; /* -1: none */
     int receive_fd;
     int send_fd;
-    uint32_t request; /* of the REQ header */
-    bool blocked;     /* the pipe takes nothing now: wait for send_fd */
+    uint32_t request;   /* of the REQ header */
+    bool blocked;       /* the pipe takes nothing now: wait for send_fd */
+    int64_t blocked_ms; /* since when; 0: it is not */
     enum client_session state;
     uint64_t session;
     uint64_t received; /* highest sequence seen */
