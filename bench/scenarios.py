@@ -110,6 +110,21 @@ def acks(lab):
                 produce_rate(lab, name, produce_one(lab, name, broker, 100, ack, {"linger_ms": 5}), 100)
 
 
+def partitions(lab):
+    """More partitions must not cost throughput."""
+    lab.report.title("native front: produce, batched, 100 B, by partitions")
+    for durability in ("sync", "os"):
+        with lab.broker(f"durability={durability}") as broker:
+            one = None
+            for count in (1, 3, 12, 48):
+                lab.topic(broker, f"p{count}", count)
+                row = lab.client("produce", "row", broker, f"p{count}", size=100, linger_ms=5,
+                                 partitions=count, duration_ms=1000 * lab.seconds(3))
+                one = one or row["records_s"]
+                lab.report.row(f"{durability}, {count} partitions", row["records_s"], "1/s", one,
+                               "one partition", row)
+
+
 PRODUCERS = ((1, "1 producer"), (8, "8 producers"), (64, "64 producers"))
 
 
@@ -293,4 +308,5 @@ def topics_again(lab, broker, count):
                        note=f"RssAnon {anon / 1e6:.1f} MB")
 
 
-ALL = (limits, append, rounds, start, memory, produce, acks, durable, drain, latency, topics, ready)
+ALL = (limits, append, rounds, start, memory, produce, acks, partitions, durable, drain, latency,
+       topics, ready)
