@@ -35,7 +35,7 @@ FOREIGN = {
     "nanomsg/": ("net/nano", "net/client", "test", "bench"),
 }
 # Headers that the build writes, included like the others from the root.
-GENERATED = re.compile(r"proto/\w+\.pb-c\.h")
+GENERATED = re.compile(r"proto/(?:\w+\.pb-c|kafka/kp_gen)\.h")
 
 # ---- Names: a function that others see starts with its file's name, or with a leading part of it
 # up to an underscore (io_real.c: io_); or it is declared by the public header of its folder, which is
