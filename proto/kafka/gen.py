@@ -62,8 +62,8 @@ class Field:
 
 class Struct:
     """`name` is the C name without kp_; plain fields come first, then tagged ones by number."""
-    def __init__(self, name, lo, hi):
-        self.name, self.lo, self.hi, self.fields = name, lo, hi, []
+    def __init__(self, name, lo, hi, line):
+        self.name, self.lo, self.hi, self.line, self.fields = name, lo, hi, line, []
 
     def plain(self):
         return [f for f in self.fields if f.tag is None]
@@ -155,7 +155,7 @@ class Reader:
     def struct(self, name, lo, hi, line):
         if any(s.name == name for s in self.structs):
             raise Bad(f"{line}: there is a struct {name} already")
-        s = Struct(name, lo, hi)
+        s = Struct(name, lo, hi, line)
         self.structs.append(s)
         return s
 
@@ -247,7 +247,7 @@ class Reader:
     def finish(self):
         for s in self.structs:
             if not s.fields and not s.name.endswith("_request"):
-                raise Bad(f"struct {s.name} has no fields")
+                raise Bad(f"{s.line}: struct {s.name} has no fields")
         for api in self.apis:
             if set(api.messages) != {"request", "response"}:
                 raise Bad(f"{api.line}: an api has a request and a response")

@@ -121,7 +121,7 @@ int64_t kp_load(const struct kp_field *f, const uint8_t *from)
     case KP_TYPE_STRUCT:
         break;
     }
-    ASSERT(!"a number");
+    ASSERT(false); /* not a number */
     return 0;
 }
 
@@ -152,7 +152,7 @@ void kp_store(const struct kp_field *f, uint8_t *to, int64_t value)
     case KP_TYPE_STRUCT:
         break;
     }
-    ASSERT(!"a number");
+    ASSERT(false); /* not a number */
 }
 
 /* The default of one field; zeroed memory is right for most. */
@@ -219,7 +219,7 @@ static void kp_read_value(struct kp_in *in, const struct kp_field *f, bool nulla
         kp_read_struct(in, &kp_structs[f->sub], to);
         return;
     }
-    ASSERT(!"a type of the tables");
+    ASSERT(false); /* no type of the tables */
 }
 
 /* sizeof and the fewest bytes of a list's element. */

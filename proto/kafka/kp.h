@@ -6,8 +6,8 @@
  *
  *   frame     | size i32 | header | body |           all numbers big endian
  *   header    request 1, 2: key, version, correlation id, client id; response 0, 1: correlation id.
- *             2 and 1 end with a tag section and go with flexible bodies. Answers to ApiVersions have
- *             header 0 always
+ *             2 and 1 end with a tag section and go with flexible bodies. Answers to ApiVersions
+ *             have header 0 always
  *   body      the fields of the version, in the order of the schema
  *
  *             plain versions                     flexible versions
@@ -16,20 +16,20 @@
  *   list      i32 count, -1 null                 uvarint count + 1, 0 null
  *   struct    its fields                         its fields and a tag section
  *   may be null: struct                          i8 -1 null, 1 present, then the struct
- *   tag section                                  uvarint count; each: uvarint tag, uvarint size, bytes
+ *   tag section                                  uvarint count; each: uvarint tag and size, bytes
  *
  * Happy path of a server: kp_take_request_header, kp_decode with the arena of the request, work,
  * kp_encode_response. Produce and Fetch have quicker ways: kp_produce.h, kp_fetch.h.
  *
  * Invariants:
  *   K1  what is decoded lies in the frame (strings, bytes) or in the arena (lists), nowhere else
- *   K2  a list is given memory only when its count fits the bytes that remain, and the arena's limit
- *       bounds the sum
+ *   K2  a list is given memory only when its count fits the bytes that remain, and the arena's
+ *       limit bounds the sum
  *   K3  fields that a version does not have hold their defaults after decoding and are not sent
  *   K4  the depth of the walk is the schema's; nothing in the bytes can deepen it
  *   K5  what was decoded can be encoded again in the same version
- * Failures: the conditions below. Foreign bytes never assert; a wrong kind or an out-of-range version
- * does, as the caller has checked it.
+ * Failures: the conditions below. Foreign bytes never assert; a wrong kind or an out-of-range
+ * version does, as the caller has checked it.
  */
 #pragma once
 
@@ -47,7 +47,7 @@
 #define KP_LIMIT           7  /* the arena's limit is passed */
 #define KP_UNKNOWN_API     8  /* no such key */
 #define KP_UNKNOWN_VERSION 9  /* a key of ours, in a version that is not known */
-#define KP_TOO_LARGE       10 /* encoder: a string, bytes or a frame beyond what its size can tell */
+#define KP_TOO_LARGE       10 /* encoder: a string, bytes or frame beyond what a size can tell */
 
 #define KP_STRING_SIZE_MAX 32767
 #define KP_TAGS_MAX        64 /* of one struct, unknown ones included */
@@ -86,22 +86,22 @@ size_t kp_size(struct kp_kind kind);
 void kp_init(struct kp_kind kind, void *message);
 
 /* Takes the header from the front of a frame without its size; the body is what stays in *frame.
- * 0: *out and *api are set. KP_UNKNOWN_API, KP_UNKNOWN_VERSION: the header cannot be read to its end,
- * but out's key, version and correlation id are set (and *api for the latter): ApiVersions is answered
- * even then. Else a condition of the decoder. out->client_id borrows the frame. */
+ * 0: *out and *api are set. KP_UNKNOWN_API, KP_UNKNOWN_VERSION: the header cannot be read to its
+ * end, but out's key, version and correlation id are set (and *api for the latter): ApiVersions is
+ * answered even then. Else a condition of the decoder. out->client_id borrows the frame. */
 int kp_take_request_header(struct slice *frame, struct kp_request_header *out,
                            enum kp_api *api) MUST_CHECK;
 /* The same for the answer to a request of this kind (direction does not matter). */
 int kp_take_response_header(struct kp_kind kind, struct slice *frame,
                             struct kp_response_header *out) MUST_CHECK;
 
-/* Takes a body from the front of *in into `message`, the struct of the kind. Strings and bytes borrow
- * the input, lists belong to the arena, whose limit must be set. *in is then what lies behind: Kafka
- * passes over it, so that is the caller's to judge. On a condition neither is touched, but the arena
- * holds what was read so far. */
+/* Takes a body from the front of *in into `message`, the struct of the kind. Strings and bytes
+ * borrow the input, lists belong to the arena, whose limit must be set. *in is then what lies
+ * behind: Kafka passes over it, so that is the caller's to judge. On a condition neither is
+ * touched, but the arena holds what was read so far. */
 int kp_decode(struct kp_kind kind, struct slice *in, struct arena *a, void *message) MUST_CHECK;
 
-/* Appends a body. 0, or KP_TOO_LARGE with nothing appended. Walks twice: the size is known first. */
+/* Appends a body. 0, or KP_TOO_LARGE with nothing appended. It is walked twice, sizes first. */
 int kp_encode(struct kp_kind kind, const void *message, struct buf *out) MUST_CHECK;
 /* Appends a whole frame: size, header and body. The header's key and version come from the kind. */
 int kp_encode_request(struct kp_kind kind, const struct kp_request_header *header,

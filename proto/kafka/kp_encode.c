@@ -2,8 +2,8 @@
  *
  * kp_encode: the encoder over the tables. See kp.h.
  *
- * One walk, run twice: first it counts, then it writes into memory of just that size. A tagged field
- * is counted once more where it stands, as its size comes before it; tags nest at most twice.
+ * One walk, run twice: first it counts, then it writes into memory of just that size. A tagged
+ * field is counted once more where it stands, as its size comes before it; tags nest at most twice.
  */
 #include "proto/kafka/kp.h"
 #include "proto/kafka/kp_priv.h"
@@ -76,7 +76,7 @@ static void kp_write_value(struct kp_out *out, const struct kp_field *f, bool nu
         kp_write_struct(out, &kp_structs[f->sub], from);
         return;
     }
-    ASSERT(!"a type of the tables");
+    ASSERT(false); /* no type of the tables */
 }
 
 /* sizeof of a list's element. */
@@ -101,7 +101,7 @@ static size_t kp_item_size(const struct kp_field *f)
     case KP_TYPE_STRUCT:
         return kp_structs[f->sub].size;
     }
-    ASSERT(!"a type of the tables");
+    ASSERT(false); /* no type of the tables */
     return 0;
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * kp_fetch: the hot path of Fetch, written by hand: a request read in place without lists, and an
- * answer whose records are sent from elsewhere. The tables (kp.h) do the same with structs; the tests
- * compare the two byte for byte.
+ * answer whose records are sent from elsewhere. The tables (kp.h) do the same with structs; the
+ * tests compare the two byte for byte.
  *
  * A request:  kp_fetch_open; while kp_fetch_next_topic, while kp_fetch_next_partition; then while
- * kp_fetch_next_forgotten. Open walks the whole body once and takes it only when all of it is right,
- * so next cannot fail.
+ * kp_fetch_next_forgotten. Open walks the whole body once and takes it only when all of it is
+ * right, so next cannot fail.
  *
  * An answer:  kp_fetch_answer; per topic kp_fetch_put_topic, per partition kp_fetch_put_partition;
  * kp_fetch_end. What is in the buffer is the frame without records; each cut says where in it the

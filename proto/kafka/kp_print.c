@@ -85,7 +85,7 @@ static size_t kp_print_value(struct kp_printer *p, const struct kp_field *f, con
         kp_print_struct(p, &kp_structs[f->sub], from);
         return kp_structs[f->sub].size;
     }
-    ASSERT(!"a type of the tables");
+    ASSERT(false); /* no type of the tables */
     return 0;
 }
 

@@ -164,7 +164,7 @@ int32_t kp_in_count(struct kp_in *in, bool nullable, size_t wire_min);
 
 /* A tag section, tag by tag:
  *   kp_in_tags(in, &tags); while (kp_in_tag(in, &tags)) { .. kp_in_tag_end(in, &tags); }
- * tags.in is the reader of one payload; what tag_end finds unread there is an error unless skipped. */
+ * tags.in is the reader of one payload; what tag_end finds unread there is a fault. */
 struct kp_tags {
     uint32_t left;
     int64_t number; /* of the tag at hand */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * kp_produce: see kp_produce.h. Each put_ function is a walk over struct kp_out, run twice: counting,
- * then writing.
+ * kp_produce: see kp_produce.h. Each put_ function is a walk over struct kp_out, run twice:
+ * counting, then writing.
  */
 #include "proto/kafka/kp_produce.h"
 

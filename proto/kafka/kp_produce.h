@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * kp_produce: the hot path of Produce, written by hand: a request read in place without lists, and an
- * answer written straight into a buffer. The tables (kp.h) do the same with structs; the tests compare
- * the two byte for byte.
+ * kp_produce: the hot path of Produce, written by hand: a request read in place without lists, and
+ * an answer written straight into a buffer. The tables (kp.h) do the same with structs; the tests
+ * compare the two byte for byte.
  *
  * A request:  kp_produce_open; while kp_produce_next_topic, while kp_produce_next_partition.
- * Open walks the whole body once (sizes only, records are stepped over) and takes it only when all of
- * it is right: nothing of a request that ends badly is ever appended, and next cannot fail.
+ * Open walks the whole body once (sizes only, records are stepped over) and takes it only when all
+ * of it is right: nothing of a request that ends badly is ever appended, and next cannot fail.
  *
  * An answer:  kp_produce_answer; per topic kp_produce_put_topic, per partition
  * kp_produce_put_partition; kp_produce_end. Counts are told first, so nothing is moved.

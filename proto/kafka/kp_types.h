@@ -6,14 +6,14 @@
  *   bool i8 .. i64         bool int8_t .. int64_t
  *   string, bytes          struct slice; p NULL is null. Where null is not allowed it means empty
  *   uuid                   struct kp_uuid
- *   [x]                    {const x *v; int32_t count}; count -1 is null, or empty where null is not
- *                          allowed
+ *   [x]                    {const x *v; int32_t count}; count -1 is null, or empty where null is
+ *                          not allowed
  *   struct                 the struct itself; a pointer, NULL for null, where null is allowed
  *
  * Every list has the same layout, that of struct kp_list: the interpreter relies on it.
  *
- * A struct that is to be sent starts as its _INIT of kp_gen.h (or kp_init of kp.h), so that what the
- * sender leaves alone is right in every version.
+ * A struct that is to be sent starts as its _INIT of kp_gen.h (or kp_init of kp.h), so that what
+ * the sender leaves alone is right in every version.
  */
 #pragma once
 

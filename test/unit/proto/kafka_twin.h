@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * kafka_twin: the hand-written Produce and Fetch held against the tables. Asserts where they differ,
- * so that unit tests and the fuzz target share it.
+ * kafka_twin: the hand-written Produce and Fetch held against the tables. Asserts where they
+ * differ, so that unit tests and the fuzz target share it.
  */
 #pragma once
 
