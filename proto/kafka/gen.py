@@ -228,6 +228,8 @@ class Reader:
         nullable = f.null_from != NEVER
         if nullable and not f.list and f.type in BASE and f.type not in ("string", "bytes"):
             raise Bad(f"{f.line}: a {f.type} cannot be null")
+        if nullable and f.sub and not f.list and f.null_from > f.lo:
+            raise Bad(f"{f.line}: a struct may be null from its first version or never")
         if f.default is not None and (f.list or f.type not in (*INTS, "bool")):
             raise Bad(f"{f.line}: only a number or a bool has a default of its own")
         if f.type in INTS and f.default is not None:

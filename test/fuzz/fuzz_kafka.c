@@ -8,9 +8,9 @@
  *   2    1     0 request, 1 response, else a whole request frame without its size
  *   3    ..    body, or frame
  *
- * Beyond not crashing: what decodes encodes in the same version; that decodes to the same bytes again;
- * memory stays in proportion to the input; and the hand-written Produce and Fetch agree with the
- * tables, on what is refused too.
+ * Beyond not crashing: what decodes encodes in the same version; that decodes to the same bytes
+ * again; memory stays in proportion to the input; and the hand-written Produce and Fetch agree with
+ * the tables, on what is refused too.
  */
 #include "engine/base/assert.h"
 #include "test/unit/proto/kafka_twin.h"

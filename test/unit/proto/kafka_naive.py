@@ -6,7 +6,9 @@
 
 A fixture is a line of tab-separated columns: key, request or response, version, the body in hex, the
 text that kp_print gives for it, and the text of the same message seen as one of the newest version,
-where fields that it did not carry show their defaults. The values are random, with a fixed seed.
+where fields that it did not carry show their defaults. The values are random, with a fixed seed; and
+there is an error answer of each response in each version: one element in every list, the error in
+every place that has one, else defaults. A response without a place for an error is a fault.
 """
 import random
 import re
@@ -14,7 +16,8 @@ import struct
 import sys
 from pathlib import Path
 
-EACH = 6  # fixtures of one message and version
+EACH = 6  # random fixtures of one message and version
+ERROR = 41
 BITS = {"i8": ">b", "i16": ">h", "u16": ">H", "i32": ">i", "i64": ">q"}
 STRINGS = ["", "t", "orders", "a.b_c-9", 'quo"te', "back\\slash", "ümlaut", "\x00\x7f", "x" * 130]
 rnd = random.Random(20)
@@ -56,7 +59,7 @@ def parse_field(words):
     null = 999 if kind[3] is None else int(kind[3][1:] or 0)
     value = 0 if default is None else 1 if default[1] == "true" else int(default[1], 0)
     return {"name": words[0], "type": kind[2], "list": bool(kind[1]), "null": null, "lo": lo, "hi": hi,
-            "tag": int(tag[1]) if tag else None, "default": value, "sub": []}
+            "tag": int(tag[1]) if tag else None, "default": value, "plain": "plain" in words[2:], "sub": []}
 
 
 def has(field, version):
@@ -104,6 +107,20 @@ def invent(fields, version):
     return {f["name"]: invent_field(f, version) for f in fields}
 
 
+def error_answer(fields, version):
+    value = {}
+    for f in fields:
+        value[f["name"]] = default(f)
+        if f["name"] == "error" and has(f, version):
+            value["error"] = ERROR
+        elif value[f["name"]] is None and has(f, version) and f["null"] > version:
+            value[f["name"]] = [] if f["list"] else b""
+        if f["sub"] and has(f, version):
+            inner = error_answer(f["sub"], version)
+            value[f["name"]] = [inner] if f["list"] else inner
+    return value
+
+
 # ---- Bytes --------------------------------------------------------------------------------------
 def uvarint(n):
     out = b""
@@ -126,7 +143,7 @@ def encode_one(field, value, version, flexible):
         return encode(field["sub"], value, version, flexible)
     if kind in ("string", "bytes"):
         form = ">h" if kind == "string" else ">i"
-        return length(None if value is None else len(value), flexible, form) + (value or b"")
+        return length(None if value is None else len(value), flexible and not field["plain"], form) + (value or b"")
     if kind == "uuid":
         return value
     return struct.pack(">b" if kind == "bool" else BITS[kind], value)
@@ -193,11 +210,16 @@ def main(out, paths):
         low, high = map(int, after(words, "known").split("-"))
         flexible = 999 if after(words, "flexible") == "never" else int(after(words, "flexible"))
         for message, fields in messages.items():
-            for version in [v for v in range(low, high + 1) for _ in range(EACH)]:
-                value = invent(fields, version)
-                body = encode(fields, value, version, version >= flexible)
-                lines.append("\t".join([words[2], message, str(version), body.hex(), text(fields, value, version),
-                                        text(fields, value, high)]))
+            for version in range(low, high + 1):
+                values = [invent(fields, version) for _ in range(EACH)]
+                if message == "response":
+                    values.append(error_answer(fields, version))
+                    if f"error={ERROR}" not in re.split(r"[ {}\[\]]", text(fields, values[-1], version)):
+                        sys.exit(f"{words[1]} version {version}: no place for an error")
+                for value in values:
+                    body = encode(fields, value, version, version >= flexible)
+                    lines.append("\t".join([words[2], message, str(version), body.hex(),
+                                            text(fields, value, version), text(fields, value, high)]))
     Path(out).write_text("\n".join(lines) + "\n")
 
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * test_kafka: the interpreter of Kafka's messages by hand: headers, each condition of the decoder,
- * tags, defaults, limits, text, and an error answer of each API in each version that is offered.
+ * tags, defaults, limits and text. Every message in every version is test_kafka_naive's.
  */
 #include <check.h>
 #include <stdlib.h>
@@ -372,123 +372,6 @@ START_TEST(test_text_is_bounded)
 }
 END_TEST
 
-/* The same error in the shape of each answer, in the list it has it in.
- * long: one case for each API, each of a few lines. */
-static void make_error(enum kp_api api, union kp_any *m)
-{
-    static struct kp_produce_response_partition produced[1] = {KP_PRODUCE_RESPONSE_PARTITION_INIT};
-    static struct kp_produce_response_topic produce[1];
-    static struct kp_fetch_response_partition fetched[1] = {KP_FETCH_RESPONSE_PARTITION_INIT};
-    static struct kp_fetch_response_topic fetch[1];
-    static struct kp_list_offsets_response_partition listed[1] = {
-        KP_LIST_OFFSETS_RESPONSE_PARTITION_INIT};
-    static struct kp_list_offsets_response_topic list[1];
-    static struct kp_metadata_response_topic metadata[1] = {KP_METADATA_RESPONSE_TOPIC_INIT};
-    static struct kp_create_topics_response_topic create[1] = {
-        KP_CREATE_TOPICS_RESPONSE_TOPIC_INIT};
-    static struct kp_delete_topics_response_topic drop[1];
-    static struct kp_offset_for_leader_epoch_response_partition epoch[1] = {
-        KP_OFFSET_FOR_LEADER_EPOCH_RESPONSE_PARTITION_INIT};
-    static struct kp_offset_for_leader_epoch_response_topic epochs[1];
-    static struct kp_describe_configs_response_resource configs[1];
-    static struct kp_create_partitions_response_topic grow[1];
-    switch (api) {
-    case KP_API_PRODUCE:
-        produced[0].error = 41;
-        produced[0].base_offset = -1;
-        produce[0].name = slice_str("t");
-        produce[0].partitions.v = produced;
-        produce[0].partitions.count = 1;
-        m->produce_response.topics.v = produce;
-        m->produce_response.topics.count = 1;
-        return;
-    case KP_API_FETCH:
-        fetched[0].error = 41;
-        fetch[0].partitions.v = fetched;
-        fetch[0].partitions.count = 1;
-        m->fetch_response.topics.v = fetch;
-        m->fetch_response.topics.count = 1;
-        return;
-    case KP_API_LIST_OFFSETS:
-        listed[0].error = 41;
-        list[0].partitions.v = listed;
-        list[0].partitions.count = 1;
-        m->list_offsets_response.topics.v = list;
-        m->list_offsets_response.topics.count = 1;
-        return;
-    case KP_API_METADATA:
-        metadata[0].error = 41;
-        m->metadata_response.topics.v = metadata;
-        m->metadata_response.topics.count = 1;
-        return;
-    case KP_API_API_VERSIONS:
-        m->api_versions_response.error = 41;
-        return;
-    case KP_API_CREATE_TOPICS:
-        create[0].error = 41;
-        m->create_topics_response.topics.v = create;
-        m->create_topics_response.topics.count = 1;
-        return;
-    case KP_API_DELETE_TOPICS:
-        drop[0].error = 41;
-        m->delete_topics_response.topics.v = drop;
-        m->delete_topics_response.topics.count = 1;
-        return;
-    case KP_API_INIT_PRODUCER_ID:
-        m->init_producer_id_response.error = 41;
-        return;
-    case KP_API_OFFSET_FOR_LEADER_EPOCH:
-        epoch[0].error = 41;
-        epochs[0].partitions.v = epoch;
-        epochs[0].partitions.count = 1;
-        m->offset_for_leader_epoch_response.topics.v = epochs;
-        m->offset_for_leader_epoch_response.topics.count = 1;
-        return;
-    case KP_API_DESCRIBE_ACLS:
-        m->describe_acls_response.error = 41;
-        return;
-    case KP_API_DESCRIBE_CONFIGS:
-        configs[0].error = 41;
-        m->describe_configs_response.resources.v = configs;
-        m->describe_configs_response.resources.count = 1;
-        return;
-    case KP_API_CREATE_PARTITIONS:
-        grow[0].error = 41;
-        m->create_partitions_response.topics.v = grow;
-        m->create_partitions_response.topics.count = 1;
-        return;
-    case KP_API_DESCRIBE_CLUSTER:
-        m->describe_cluster_response.error = 41;
-        return;
-    }
-    ck_abort_msg("an API without an error answer");
-}
-
-START_TEST(test_error_answers)
-{
-    for (int i = 0; i < KP_API_COUNT; i++) {
-        struct kp_versions offered = kp_offered((enum kp_api)i);
-        for (int16_t v = offered.min; v <= offered.max; v++) {
-            struct kp_kind kind = {(enum kp_api)i, KP_RESPONSE, v};
-            union kp_any m;
-            struct buf text = {0};
-            if (!kp_is_known(kind.api, v))
-                continue; /* offered for the look of it */
-            kp_init(kind, &m);
-            make_error(kind.api, &m);
-            buf_reset(&bytes);
-            ck_assert_int_eq(kp_encode(kind, &m, &bytes), 0);
-            struct slice in = buf_slice(&bytes);
-            ck_assert_int_eq(kp_decode(kind, &in, &arena, &m), 0);
-            ck_assert_uint_eq(in.size, 0);
-            kp_print(kind, &m, &text);
-            ck_assert_ptr_nonnull(memmem(text.p, text.size, "error=41", 8));
-            buf_deinit(&text);
-        }
-    }
-}
-END_TEST
-
 int main(void)
 {
     TCase *tc = tcase_create("kafka");
@@ -507,7 +390,6 @@ int main(void)
     tcase_add_test(tc, test_too_large);
     tcase_add_test(tc, test_null_becomes_empty);
     tcase_add_test(tc, test_text_is_bounded);
-    tcase_add_test(tc, test_error_answers);
     Suite *s = suite_create("proto/kafka");
     suite_add_tcase(s, tc);
     SRunner *runner = srunner_create(s);

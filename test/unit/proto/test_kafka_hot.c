@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * test_kafka_hot: the hand-written Produce and Fetch: cursors that are left half way, empty topics,
- * requests that end badly, cuts of the answer, and random answers held against the tables. The random
- * requests are those of test_kafka_naive.
+ * requests that end badly, cuts of the answer, and random answers held against the tables. The
+ * random requests are those of test_kafka_naive.
  */
 #include <check.h>
 #include <stdlib.h>

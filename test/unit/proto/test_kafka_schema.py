@@ -40,6 +40,7 @@ FAULTS = [
     ("name string?1", "items string", 4, "second field"),
     ("name string?1", "name string\n    name string", 4, "second field"),
     ("name string?1", "\tname string", 3, "a tab"),
+    ("items [item] v1+", "items item?2 v1+", 4, "may be null from its first"),
     ("size i32 = -1", "size i8 = 128", 5, "is not an i8"),
     ("size i32 = -1", "size i8 plain", 5, "plain"),
     ("        size", "      size", 5, "indentation"),
