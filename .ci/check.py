@@ -23,8 +23,9 @@ LAYERS = {
     "proto": ("engine/base",),
     "net/loop": NET_DOWN,
     "net/client": NET_DOWN,
+    "net/conn": ("engine/base",),
     "net/nano": NET_DOWN + ("net/loop",),
-    "net/kafka": NET_DOWN + ("net/loop",),
+    "net/kafka": NET_DOWN + ("net/loop", "net/conn"),
     "net/ship": NET_DOWN + ("net/loop", "net/client"),
 }
 FREE = ("cli", "test", "bench")  # may include every layer
