@@ -28,7 +28,7 @@ class Broker:
     def __init__(self, program, data, url, settings=(), descriptors=None):
         self.data, self.url = data, url
         self.log = data.with_suffix(".log")
-        command = [program, "serve", "--data", data, "--native", url]
+        command = [program, "serve", "--data", data, "--native", url, "--kafka", "off"]
         for setting in settings:
             command += ["--set", setting]
 

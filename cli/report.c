@@ -41,6 +41,9 @@ void report_start(const struct report *r, struct buf *out)
     report_data(r, out);
     for (size_t i = 0; i < r->native_count; i++)
         buf_printf(out, "  %s  %s\n", i == 0 ? "native" : "      ", r->natives[i]);
+    for (size_t i = 0; i < r->kafka_count; i++)
+        buf_printf(out, "  %s   %-33s advertised: %s\n", i == 0 ? "kafka" : "     ", r->kafkas[i],
+                   r->advertised[i] != NULL ? r->advertised[i] : "as each client dialled");
     if (r->durability_os)
         buf_printf(out, "  acks    written to the page cache, synced every %s (durability=os)",
                    out_duration(text, r->flush_ms));

@@ -18,6 +18,9 @@ struct report {
     uint64_t free_size;
     const char *const *natives; /* URLs */
     size_t native_count;
+    const char *const *kafkas;
+    const char *const *advertised; /* NULL entries: as each client dialled */
+    size_t kafka_count;
     bool clients_find_it; /* without -s */
     bool durability_os;
     int64_t flush_ms;

@@ -4,10 +4,10 @@
  *
  * One turn of the loop, after the descriptors were polled (serve_turn):
  *
- *   nano_turn of every front     requests come in
+ *   nano_turn, kafka_turn         requests come in
  *   work_drain                   what workers finished
  *   broker_run                   timers, rounds, completions
- *   nano_flush of every front    answers go out
+ *   nano_flush, kafka_flush      answers go out
  *
  * The libuv timer and polls only wake the loop; nothing happens in their callbacks, so a turn's
  * order is always the same: sockets are read before the broker's timers fire. After a turn longer
@@ -41,6 +41,7 @@
 #include "engine/base/random.h"
 #include "engine/base/work.h"
 #include "engine/broker/broker.h"
+#include "net/kafka/kafka.h"
 #include "net/nano/nano.h"
 
 #define SERVE_STALL_MS      200
@@ -69,6 +70,8 @@ struct serve {
     struct broker *broker;
     struct serve_front fronts[SERVE_FRONTS_MAX];
     size_t front_count;
+    struct kafka *kafka; /* owned; NULL: off */
+    uv_poll_t kafka_poll;
     uv_loop_t loop;
     uv_poll_t work_poll;
     uv_timer_t timer;
@@ -260,6 +263,47 @@ static size_t serve_message_max(const struct serve *s)
     return batch + SERVE_MARGIN > SERVE_MESSAGE_MIN ? batch + SERVE_MARGIN : SERVE_MESSAGE_MIN;
 }
 
+static int serve_kafka_failed(const struct serve *s, int r, const char *why)
+{
+    const struct out *o = &s->setup.args->out;
+    out_error(o, "cannot listen: %s", why[0] != '\0' ? why : error_text(r < 0 ? r : -EINVAL));
+    switch (r) {
+    case KAFKA_IN_USE:
+        out_hint(o, "stop it, or choose another port: kauri serve --kafka 127.0.0.1:9192");
+        return CMD_FAILED;
+    case KAFKA_NOT_LOOPBACK:
+        out_hint(o, "there is no TLS yet; if the network is yours alone: kauri serve "
+                    "--allow-insecure");
+        return CMD_USAGE;
+    case KAFKA_BAD_ADDRESS:
+        out_hint(o, "want HOST:PORT or off: kauri serve --kafka 127.0.0.1:9092");
+        return CMD_USAGE;
+    }
+    return CMD_FAILED;
+}
+
+/* 0 or an exit code. */
+static int serve_open_kafka(struct serve *s)
+{
+    char why[KAFKA_WHY_SIZE] = "";
+    struct kafka_options o = {.broker = s->broker,
+                              .clock = &s->clock,
+                              .listener_count = s->setup.kafka_count,
+                              .loopback_only = !config_bool(s->setup.config, CONFIG_ALLOW_INSECURE),
+                              .in_flight_size_max =
+                                  (size_t)config_i64(s->setup.config, CONFIG_REQUEST_BYTES_MAX),
+                              .log = serve_log,
+                              .ctx = s,
+                              .why = why};
+    if (o.listener_count == 0)
+        return CMD_DONE;
+    for (size_t i = 0; i < o.listener_count; i++)
+        o.listeners[i] = (struct kafka_listener){s->setup.kafkas[i], s->setup.advertised[i]};
+    random_entropy(&o.seed, sizeof o.seed);
+    int r = kafka_open(&o, &s->kafka);
+    return r == 0 ? CMD_DONE : serve_kafka_failed(s, r, why);
+}
+
 /* 0 or an exit code. */
 static int serve_open_fronts(struct serve *s)
 {
@@ -281,7 +325,7 @@ static int serve_open_fronts(struct serve *s)
             return serve_listen_failed(s, r, o.url, why);
         s->front_count++;
     }
-    return CMD_DONE;
+    return serve_open_kafka(s);
 }
 
 /* --- the loop ------------------------------------------------------------------------------- */
@@ -307,6 +351,11 @@ static void serve_receive(struct serve *s)
             return;
         } while (--drains > 0 && nano_wants_read(n) && serve_readable(n));
     }
+    int r = s->kafka != NULL ? kafka_turn(s->kafka) : 0;
+    if (r == 0)
+        return;
+    out_error(&s->setup.args->out, "the Kafka listener is gone: %s", error_text(r));
+    s->fatal = true;
 }
 
 static void serve_close_handle(uv_handle_t *handle, void *ctx)
@@ -321,7 +370,7 @@ static bool serve_stopped(const struct serve *s)
     for (size_t i = 0; i < s->front_count; i++)
         if (!nano_stopped(s->fronts[i].nano))
             return false;
-    return broker_stopped(s->broker);
+    return (s->kafka == NULL || kafka_stopped(s->kafka)) && broker_stopped(s->broker);
 }
 
 static void serve_turn(uv_check_t *check)
@@ -336,6 +385,8 @@ static void serve_turn(uv_check_t *check)
         serve_die();
     for (size_t i = 0; i < s->front_count; i++)
         nano_flush(s->fronts[i].nano);
+    if (s->kafka != NULL)
+        kafka_flush(s->kafka);
     s->stalled = serve_now(s) - start > SERVE_STALL_MS;
     if (s->stop_ms == 0 || s->ended || !serve_stopped(s))
         return;
@@ -362,7 +413,8 @@ static int64_t serve_next_ms(const struct serve *s)
         int64_t at = nano_next_ms(s->fronts[i].nano);
         next = at < next ? at : next;
     }
-    return next;
+    int64_t at = s->kafka != NULL ? kafka_next_ms(s->kafka) : INT64_MAX;
+    return at < next ? at : next;
 }
 
 /* Settles what may wake the loop next. */
@@ -419,6 +471,8 @@ static void serve_tell_state(struct serve *s)
     serve_say(s, "info", (const char *)line.p);
     buf_reset(&line);
     broker_dump(s->broker, &line);
+    if (s->kafka != NULL)
+        kafka_dump(s->kafka, &line);
     (void)fwrite(line.p, 1, line.size, stderr);
     buf_deinit(&line);
 }
@@ -432,6 +486,8 @@ static void serve_stop(struct serve *s)
     s->stop_partitions = state.partitions;
     for (size_t i = 0; i < s->front_count; i++)
         nano_stop(s->fronts[i].nano);
+    if (s->kafka != NULL)
+        kafka_stop(s->kafka);
     broker_stop(s->broker);
 }
 
@@ -471,6 +527,10 @@ static int serve_start_loop(struct serve *s)
     r = r == 0 ? uv_poll_start(&s->work_poll, UV_READABLE, serve_wake_poll) : r;
     for (size_t i = 0; r == 0 && i < s->front_count; i++)
         r = uv_poll_init(&s->loop, &s->fronts[i].poll, nano_fd(s->fronts[i].nano));
+    if (r == 0 && s->kafka != NULL)
+        r = uv_poll_init(&s->loop, &s->kafka_poll, kafka_fd(s->kafka));
+    if (r == 0 && s->kafka != NULL)
+        r = uv_poll_start(&s->kafka_poll, UV_READABLE, serve_wake_poll);
     for (size_t i = 0; r == 0 && i < SERVE_SIGNALS; i++) {
         r = uv_signal_init(&s->loop, &s->signals[i]);
         s->signals[i].data = s;
@@ -501,6 +561,9 @@ static void serve_tell_start(const struct serve *s)
                             .free_size = info.disk_free_size,
                             .natives = (const char *const *)s->setup.natives,
                             .native_count = s->setup.native_count,
+                            .kafkas = (const char *const *)s->setup.kafkas,
+                            .advertised = (const char *const *)s->setup.advertised,
+                            .kafka_count = s->setup.kafka_count,
                             .clients_find_it = s->setup.default_native,
                             .durability_os = durability != NULL && strcmp(durability, "os") == 0,
                             .flush_ms = config_i64(s->setup.config, CONFIG_FLUSH_INTERVAL_MS),
@@ -547,6 +610,7 @@ static void serve_close(struct serve *s)
 {
     for (size_t i = 0; i < s->front_count; i++)
         s->fronts[i].nano = nano_close(s->fronts[i].nano);
+    s->kafka = kafka_close(s->kafka);
     s->broker = broker_free(s->broker);
     s->work = work_pool_free(s->work);
     s->io = io_real_free(s->io);

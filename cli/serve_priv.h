@@ -16,7 +16,11 @@ struct serve_setup {
     struct buf data;                 /* folder, with a NUL */
     char *natives[SERVE_FRONTS_MAX]; /* owned URLs */
     size_t native_count;
+    char *kafkas[SERVE_FRONTS_MAX];     /* owned HOST:PORT */
+    char *advertised[SERVE_FRONTS_MAX]; /* owned HOST:PORT; NULL: what the client dialled */
+    size_t kafka_count;
     const char *file;    /* borrowed; NULL without one */
+    bool foreign;        /* file is one of Kafka's */
     bool default_native; /* nobody named an address */
 };
 
@@ -25,4 +29,7 @@ struct serve_setup {
 int serve_setup_read(struct serve_setup *s, struct args *a, int argc, char **argv);
 /* Reads the file once more and says what it did. True when something may have changed. */
 bool serve_setup_reload(struct serve_setup *s);
+/* serve_listeners.c: where to listen. `kafka` NULL: not told. 0 or an exit code. */
+int serve_settle_listeners(struct serve_setup *s, const char *const *natives, size_t native_count,
+                           const char *kafka);
 void serve_setup_deinit(struct serve_setup *s);

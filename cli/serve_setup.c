@@ -15,13 +15,14 @@
 #include "engine/base/cleanup.h"
 #include "engine/base/io.h"
 
-#define SERVE_FILE_MAX    ((size_t)1024 * 1024)
-#define SERVE_SETS_MAX    64
-#define SERVE_NANO_PREFIX "NANO://"
+#define SERVE_FILE_MAX ((size_t)1024 * 1024)
+#define SERVE_SETS_MAX 64
+#define SERVE_FOREIGN  ".properties" /* a file so named may be one of Kafka's */
 
 enum {
     SERVE_DATA = ARGS_LONG,
     SERVE_NATIVE,
+    SERVE_KAFKA,
     SERVE_CONFIG,
     SERVE_SET,
     SERVE_CHECK,
@@ -33,6 +34,7 @@ struct serve_options {
     const char *config;
     const char *natives[SERVE_FRONTS_MAX];
     size_t native_count;
+    const char *kafka;
     const char *sets[SERVE_SETS_MAX];
     size_t set_count;
     bool check;
@@ -59,6 +61,9 @@ static const char *serve_take(void *ctx, int key, const char *value)
             return "at most 8 addresses";
         o->natives[o->native_count++] = value;
         return NULL;
+    case SERVE_KAFKA:
+        o->kafka = value;
+        return NULL;
     case SERVE_SET:
         if (o->set_count == SERVE_SETS_MAX)
             return "at most 64 settings";
@@ -83,6 +88,12 @@ static void serve_bad(void *ctx, unsigned line, const char *message)
         out_error(&from->args->out, "environment: %s", message);
 }
 
+static void serve_passed_over(void *ctx, unsigned line, const char *message)
+{
+    const struct serve_origin *from = ctx;
+    out_warning(&from->args->out, "%s:%u: passed over: %s", from->path, line, message);
+}
+
 /* 0 or an exit code. */
 static int serve_load_file(const struct serve_setup *s, const char *path, struct buf *text)
 {
@@ -104,7 +115,11 @@ static int serve_read_file(struct serve_setup *s, const char *path)
     int r = serve_load_file(s, path, &text);
     if (r != 0)
         return r;
-    return config_parse(s->config, buf_slice(&text), serve_bad, &from) == 0 ? 0 : CMD_USAGE;
+    size_t size = strlen(path), suffix = strlen(SERVE_FOREIGN);
+    s->foreign = size >= suffix && strcmp(path + size - suffix, SERVE_FOREIGN) == 0;
+    r = config_parse_foreign(s->config, buf_slice(&text), serve_bad,
+                             s->foreign ? serve_passed_over : NULL, &from);
+    return r == 0 ? 0 : CMD_USAGE;
 }
 
 /* 0 or an exit code. */
@@ -167,61 +182,12 @@ static int serve_settle_data(struct serve_setup *s)
     return 0;
 }
 
-static void serve_add_native(struct serve_setup *s, struct slice url)
-{
-    ASSERT(s->native_count < SERVE_FRONTS_MAX);
-    s->natives[s->native_count++] = (char *)slice_dup(url);
-}
-
-/* One entry of `listeners`. 0 or an exit code. */
-static int serve_listener(struct serve_setup *s, struct slice entry)
-{
-    const size_t prefix = strlen(SERVE_NANO_PREFIX);
-    while (entry.size > 0 && entry.p[0] == ' ')
-        entry = slice_of(entry.p + 1, entry.size - 1);
-    while (entry.size > 0 && entry.p[entry.size - 1] == ' ')
-        entry.size--;
-    if (entry.size <= prefix ||
-        strncasecmp((const char *)entry.p, SERVE_NANO_PREFIX, prefix) != 0) {
-        out_error(&s->args->out, "cannot listen on \"%.*s\": this kauri has native listeners only",
-                  (int)entry.size, (const char *)entry.p);
-        out_hint(&s->args->out, "listeners = NANO://tcp://127.0.0.1:7092");
-        return CMD_USAGE;
-    }
-    if (s->native_count == SERVE_FRONTS_MAX) {
-        out_error(&s->args->out, "at most %d listeners", SERVE_FRONTS_MAX);
-        return CMD_USAGE;
-    }
-    serve_add_native(s, slice_of(entry.p + prefix, entry.size - prefix));
-    return 0;
-}
-
-/* Flags, else `listeners`, else the default place. 0 or an exit code. */
-static int serve_settle_natives(struct serve_setup *s, const struct serve_options *o)
-{
-    const char *at = config_get(s->config, "listeners", NULL);
-    for (size_t i = 0; i < o->native_count; i++)
-        serve_add_native(s, slice_str(o->natives[i]));
-    while (o->native_count == 0) {
-        size_t size = strcspn(at, ",");
-        if (size > 0 && serve_listener(s, slice_of(at, size)) != 0)
-            return CMD_USAGE;
-        if (at[size] == '\0')
-            break;
-        at += size + 1;
-    }
-    if (s->native_count > 0)
-        return 0;
-    struct buf url CLEANUP(buf_deinit) = {0};
-    place_listen((const char *)s->data.p, &url);
-    serve_add_native(s, buf_slice(&url));
-    s->default_native = true;
-    return 0;
-}
-
 static const struct args_row serve_rows[] = {
     {SERVE_DATA, "data", "DIR", "data folder; default /var/lib/kauri or ~/.local/state/kauri"},
     {SERVE_NATIVE, "native", "URL", "listen here: ipc:///PATH or tcp://HOST:PORT, repeatable"},
+    {SERVE_KAFKA, "kafka", "ADDR",
+     "listen for Kafka's clients: HOST:PORT or off; default "
+     "127.0.0.1:9092"},
     {SERVE_CONFIG, "config", "FILE", "settings, one `key = value` a line"},
     {SERVE_SET, "set", "K=V", "a setting, repeatable (kauri help settings)"},
     {SERVE_CHECK, "check-config", NULL, "check the settings and end"},
@@ -230,7 +196,8 @@ static const struct args_row serve_rows[] = {
 
 static const struct args_page serve_page = {
     .command = "serve",
-    .usage = "[--data DIR] [--native URL]... [--config FILE] [--set KEY=VALUE]...",
+    .usage =
+        "[--data DIR] [--native URL]... [--kafka ADDR|off] [--config FILE] [--set KEY=VALUE]...",
     .about = "Runs the broker. Ctrl-C or SIGTERM stops it cleanly, a second one at once;\n"
              "SIGHUP reads FILE again, SIGUSR1 prints its state. Settings: built-in < file < "
              "KAURI_* < flags < kauri config set.",
@@ -256,7 +223,7 @@ int serve_setup_read(struct serve_setup *s, struct args *a, int argc, char **arg
     if (r == 0)
         r = serve_settle_data(s);
     if (r == 0)
-        r = serve_settle_natives(s, &o);
+        r = serve_settle_listeners(s, o.natives, o.native_count, o.kafka);
     if (r != 0 || (!o.check && !a->dry_run))
         return r;
     out_note(&a->out, "settings: good");
@@ -290,6 +257,10 @@ void serve_setup_deinit(struct serve_setup *s)
     s->config = config_free(s->config);
     for (size_t i = 0; i < s->native_count; i++)
         free(s->natives[i]);
-    s->native_count = 0;
+    for (size_t i = 0; i < s->kafka_count; i++) {
+        free(s->kafkas[i]);
+        free(s->advertised[i]);
+    }
+    s->native_count = s->kafka_count = 0;
     buf_deinit(&s->data);
 }

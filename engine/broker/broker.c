@@ -147,6 +147,7 @@ static struct broker *broker_new(const struct broker_env *env)
     ASSERT(b->dir != NULL);
     broker_init_lists(b);
     map_init(&b->topics, env->seed);
+    map_init(&b->ids, env->seed);
     struct store_options o = {.io = env->io,
                               .seed = env->seed,
                               .writer_max = env->descriptor_max / 3,
@@ -396,6 +397,8 @@ void broker_info(const struct broker *b, struct broker_info *out)
 void broker_check(const struct broker *b)
 {
     map_check(&b->topics);
+    map_check(&b->ids);
+    ASSERT(b->ids.count == b->topics.count);
     heap_check(&b->fetch_deadlines);
     ASSERT(b->topics.count == b->topic_count);
     size_t partitions = 0;

@@ -21,6 +21,9 @@
 
 struct broker;
 struct config;
+struct config_row;
+struct config_step;
+struct config_topic;
 struct meta_store;
 
 /* What can be said of a request or of one partition of it. Fronts translate (errmap.c). */
@@ -290,6 +293,9 @@ struct broker_topic_info {
 /* 0, or 1 when there is no such topic. */
 int broker_topic(const struct broker *b, struct slice name,
                  struct broker_topic_info *out) MUST_CHECK;
+/* The same by id. */
+int broker_topic_by_id(const struct broker *b, const uint8_t id[16],
+                       struct broker_topic_info *out) MUST_CHECK;
 /* The first topic in byte order behind `after` (p NULL: the first of all). 0, or 1 at the end.
  * Internal topics included. O(log n). */
 int broker_topic_after(const struct broker *b, struct slice after,
@@ -303,6 +309,19 @@ void broker_configs(const struct broker *b, struct slice topic,
                     void (*fn)(void *ctx, const char *key, const char *value, const char *source,
                                const char *help),
                     void *ctx);
+/* A setting with all that speaks for its value; borrowed until the next change of a setting. */
+struct broker_config {
+    const struct config_row *row;
+    const char *value;               /* in force; may be empty */
+    const char *own;                 /* the topic's override, then in force; NULL: none */
+    const struct config_step *steps; /* below it, the one in force first: see config_steps */
+    size_t step_count;
+};
+/* The overrides of a topic; NULL when there is no such topic. Borrowed likewise. */
+const struct config_topic *broker_topic_overrides(const struct broker *b, struct slice topic);
+/* Calls fn for every setting of a topic with these overrides (NULL: of the broker), by name. */
+void broker_config_each(const struct broker *b, const struct config_topic *overrides,
+                        void (*fn)(void *ctx, const struct broker_config *setting), void *ctx);
 /* The configuration that it was opened with has changed under it: it is taken into account. */
 void broker_reconfigure(struct broker *b);
 /* Walks all invariants; asserts. For tests. */

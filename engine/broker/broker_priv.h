@@ -105,6 +105,7 @@ struct broker {
     struct bpart meta_part; /* __meta */
     struct meta *view;
     struct map topics;     /* name -> struct topic */
+    struct map ids;        /* id -> struct topic */
     struct topic **sorted; /* owned array, by name */
     size_t topic_count;
     size_t partition_count;

@@ -14,6 +14,12 @@ static struct slice broker_topic_name(const struct topic *t)
     return slice_str(t->name);
 }
 
+static struct slice broker_topic_id(const struct topic *t)
+{
+    ASSERT(sizeof t->record.id == 16);
+    return slice_of(t->record.id, sizeof t->record.id);
+}
+
 static int broker_compare(struct slice a, struct slice b)
 {
     ASSERT((a.p != NULL || a.size == 0) && (b.p != NULL || b.size == 0));
@@ -127,6 +133,8 @@ struct topic *broker_add_topic(struct broker *b, struct slice name, struct catal
     b->partition_count += (size_t)t->record.partitions;
     void *old = map_put(&b->topics, broker_topic_name(t), t);
     ASSERT(old == NULL);
+    old = map_put(&b->ids, broker_topic_id(t), t);
+    ASSERT(old == NULL);
     ASSERT(b->topics.count == b->topic_count);
     broker_refresh_topic(b, t);
     return t;
@@ -158,6 +166,8 @@ void broker_remove_topic(struct broker *b, struct topic *t)
                !list_linked(&t->parts[i]->load));
     void *gone = map_remove(&b->topics, broker_topic_name(t));
     ASSERT(gone == t);
+    gone = map_remove(&b->ids, broker_topic_id(t));
+    ASSERT(gone == t);
     broker_free_topic(t);
 }
 
@@ -180,6 +190,7 @@ void broker_free_topics(struct broker *b)
     for (size_t i = 0; i < b->topic_count; i++)
         broker_free_topic(b->sorted[i]);
     free(b->sorted);
+    map_deinit(&b->ids);
     map_deinit(&b->topics);
 }
 
@@ -199,6 +210,16 @@ int broker_topic(const struct broker *b, struct slice name, struct broker_topic_
 {
     ASSERT(out != NULL);
     const struct topic *t = broker_find_topic(b, name);
+    if (t == NULL || t->deleting)
+        return 1;
+    broker_topic_fill(t, out);
+    return 0;
+}
+
+int broker_topic_by_id(const struct broker *b, const uint8_t id[16], struct broker_topic_info *out)
+{
+    ASSERT(id != NULL && out != NULL);
+    const struct topic *t = map_get(&b->ids, slice_of(id, sizeof t->record.id));
     if (t == NULL || t->deleting)
         return 1;
     broker_topic_fill(t, out);

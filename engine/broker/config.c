@@ -248,7 +248,7 @@ int config_set(struct config *c, enum config_origin from, struct slice key, stru
     free(slot->text[from]);
     slot->text[from] = (char *)slice_dup(buf_slice(&text));
     config_settle_all(c);
-    ASSERT(slot->from >= from);
+    ASSERT(slot->text[from] != NULL); /* in force, unless it is empty and a spelling is not */
     return 0;
 }
 
@@ -324,4 +324,41 @@ const char *config_get(const struct config *c, const char *name, enum config_ori
         *from = slot->from;
     ASSERT(slot->value != NULL);
     return slot->value;
+}
+
+/* The key's family, or the key alone, as a list of names. */
+static void config_members(const char *name, const char *out[CONFIG_SPELLINGS])
+{
+    ASSERT(name != NULL && out != NULL);
+    out[0] = name;
+    out[1] = out[2] = NULL;
+    for (size_t i = 0; i < CONFIG_FAMILY_COUNT; i++)
+        if (strcmp(config_families[i][0], name) == 0)
+            memcpy(out, config_families[i], sizeof config_families[i]);
+    ASSERT(strcmp(out[0], name) == 0);
+}
+
+size_t config_steps(const struct config *c, const struct config_row *row,
+                    struct config_step out[CONFIG_STEPS_MAX])
+{
+    const char *members[CONFIG_SPELLINGS];
+    size_t count = 0;
+    ASSERT(c != NULL && row != NULL);
+    if (row->topic && row->broker_name == NULL) {
+        out[0] = (struct config_step){row->name, row->preset, CONFIG_FROM_DEFAULT};
+        return row->preset != NULL;
+    }
+    config_members(row->topic ? row->broker_name : row->name, members);
+    for (int from = CONFIG_FROM_DYNAMIC; from >= CONFIG_FROM_DEFAULT; from--)
+        for (size_t i = 0; i < CONFIG_SPELLINGS && members[i] != NULL; i++) {
+            const struct config_row *member = config_row_find(members[i], false);
+            const char *text = c->slots[config_index(member)].text[from];
+            if (from == CONFIG_FROM_DEFAULT)
+                text = member->preset;
+            if (text == NULL || (members[1] != NULL && text[0] == '\0'))
+                continue; /* an empty spelling leaves it to the others */
+            out[count++] = (struct config_step){member->name, text, (enum config_origin)from};
+        }
+    ASSERT(count < CONFIG_STEPS_MAX);
+    return count;
 }

@@ -153,6 +153,12 @@ int config_unset(struct config *c, struct slice key) MUST_CHECK;
  * (line number, message) and the rest goes on. 0, or the number of bad lines. */
 int config_parse(struct config *c, struct slice text,
                  void (*bad)(void *ctx, unsigned line, const char *message), void *ctx) MUST_CHECK;
+/* The same for a file written for Kafka: keys that are unknown or cannot be honoured go to `warn`
+ * and are passed over (NULL: they are bad, too). */
+int config_parse_foreign(struct config *c, struct slice text,
+                         void (*bad)(void *ctx, unsigned line, const char *message),
+                         void (*warn)(void *ctx, unsigned line, const char *message),
+                         void *ctx) MUST_CHECK;
 /* Reads the file again: when it is good, keys that may change while the broker runs take its
  * values, and those that it does not name any more lose theirs. `left` is told the keys that differ
  * and need a restart. 0, or the number of bad lines: then nothing changed. */
@@ -170,6 +176,17 @@ bool config_bool(const struct config *c, enum config_broker_key k);
 /* Any broker key by name, in force; "" when empty; NULL when unknown. *from may be NULL. Valid
  * until the next change. A key with several spellings says what all of them come to. */
 const char *config_get(const struct config *c, const char *name, enum config_origin *from);
+/* One text that a lookup meets. Borrowed until the next change. */
+struct config_step {
+    const char *name; /* the key that has it */
+    const char *value;
+    enum config_origin from;
+};
+#define CONFIG_STEPS_MAX 16
+/* All texts that speak for a broker key, or below the overrides for a topic key: the one in force
+ * first, presets last. May be none, for a key that is empty. Returns the count. O(rows). */
+size_t config_steps(const struct config *c, const struct config_row *row,
+                    struct config_step out[CONFIG_STEPS_MAX]);
 
 /* Overrides of one topic: a small set of key = normalised value. Zeroed is empty. */
 struct config_topic {

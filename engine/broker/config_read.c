@@ -38,7 +38,8 @@ static struct slice config_read_uncomment(struct slice s)
     return s;
 }
 
-/* 0 for a good line or none, else 1 with a message. */
+/* 0 for a good line or none, else a condition of config_set (CONFIG_BAD for what is no setting)
+ * with a message. */
 static int config_read_line(struct config *c, struct slice line, char message[256])
 {
     struct slice text = config_read_trim(config_read_uncomment(line));
@@ -48,17 +49,24 @@ static int config_read_line(struct config *c, struct slice line, char message[25
     const uint8_t *equal = memchr(text.p, '=', text.size);
     if (equal == NULL) {
         (void)snprintf(message, 256, "want `key = value`");
-        return 1;
+        return CONFIG_BAD;
     }
     size_t at = (size_t)(equal - text.p);
     ASSERT(at < text.size);
     struct slice key = config_read_trim(slice_of(text.p, at));
     struct slice value = config_read_trim(slice_of(equal + 1, text.size - at - 1));
-    return config_set(c, CONFIG_FROM_FILE, key, value, message) == 0 ? 0 : 1;
+    return config_set(c, CONFIG_FROM_FILE, key, value, message);
 }
 
 int config_parse(struct config *c, struct slice text,
                  void (*bad)(void *ctx, unsigned line, const char *message), void *ctx)
+{
+    return config_parse_foreign(c, text, bad, NULL, ctx);
+}
+
+int config_parse_foreign(struct config *c, struct slice text,
+                         void (*bad)(void *ctx, unsigned line, const char *message),
+                         void (*warn)(void *ctx, unsigned line, const char *message), void *ctx)
 {
     int bad_count = 0;
     size_t pos = 0;
@@ -67,8 +75,11 @@ int config_parse(struct config *c, struct slice text,
         char message[256] = "";
         const uint8_t *end = memchr(text.p + pos, '\n', text.size - pos);
         size_t size = end != NULL ? (size_t)(end - text.p) - pos : text.size - pos;
-        if (config_read_line(c, slice_of(text.p + pos, size), message) != 0) {
-            ASSERT(message[0] != '\0');
+        int r = config_read_line(c, slice_of(text.p + pos, size), message);
+        ASSERT((r == 0) == (message[0] == '\0'));
+        if (warn != NULL && (r == CONFIG_UNKNOWN || r == CONFIG_DENIED)) {
+            warn(ctx, number, message);
+        } else if (r != 0) {
             bad(ctx, number, message);
             bad_count++;
         }

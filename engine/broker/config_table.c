@@ -137,6 +137,9 @@ static const struct config_row config_table[] = {
     {"unclean.leader.election.enable", "unclean.leader.election.enable", "false", NULL,
      "accepted without effect, a replica that lacks acknowledged records is never chosen",
      CONFIG_BOOL, 0, 1, true, true, true},
+    {"advertised.listeners", NULL, NULL, NULL,
+     "what Kafka's clients are told to connect to, NAME://HOST:PORT; empty: what they dialled",
+     CONFIG_STRING, 0, 0, false, false, false},
     {"allow.insecure", NULL, "false", NULL,
      "listen beyond loopback although there is no TLS and no authentication", CONFIG_BOOL, 0, 1,
      false, false, false},
@@ -169,9 +172,16 @@ static const struct config_row config_table[] = {
     {"durability", NULL, "sync", "sync,os",
      "when a record counts as written: sync when it is on disk, os when it is in the page cache",
      CONFIG_ENUM, 0, 0, false, true, false},
+    {"inter.broker.protocol.version", NULL, "3.9-IV0", NULL,
+     "accepted without effect, tools read from it which release of Kafka to compare with",
+     CONFIG_STRING, 0, 0, false, false, true},
+    {"listener.security.protocol.map", NULL, NULL, NULL,
+     "NAME:PROTOCOL, comma separated, for listeners with names of their own; only PLAINTEXT is "
+     "there",
+     CONFIG_STRING, 0, 0, false, false, false},
     {"listeners", NULL, NULL, NULL,
-     "where to listen, comma separated, such as NANO://ipc:///run/kauri/kauri.sock or "
-     "NANO://tcp://127.0.0.1:7092; empty: the default ipc socket",
+     "where to listen, comma separated, such as PLAINTEXT://127.0.0.1:9092, "
+     "NANO://ipc:///run/kauri/kauri.sock; empty: that port and the default ipc socket",
      CONFIG_STRING, 0, 0, false, false, false},
     {"log.cleaner.delete.retention.ms", NULL, "86400000", NULL,
      "delete.retention.ms of every topic that does not set it", CONFIG_DURATION, 0, CONFIG_I64_MAX,

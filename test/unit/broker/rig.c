@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "engine/base/cleanup.h"
+#include "engine/broker/broker_priv.h"
 #include "engine/store/batch.h"
 
 #define RIG_TURNS_MAX 20000
@@ -439,6 +440,13 @@ void rig_load(struct rig *g, const char *topic, int32_t partition,
         rig_run(g);
     }
     ck_abort_msg("%s-%d does not load: %s", topic, partition, g->line);
+}
+
+void rig_set_epoch(struct rig *g, const char *topic, int32_t epoch)
+{
+    struct topic *t = broker_find_topic(g->broker, slice_str(topic));
+    ck_assert(t != NULL && t->parts[0]->part != NULL);
+    t->parts[0]->part->epoch = epoch;
 }
 
 int64_t rig_end(struct rig *g, const char *topic, int32_t partition)

@@ -136,6 +136,9 @@ void rig_load(struct rig *g, const char *topic, int32_t partition,
 int64_t rig_end(struct rig *g, const char *topic, int32_t partition);
 int64_t rig_start(struct rig *g, const char *topic, int32_t partition);
 
+/* As if partition 0, which is open, had changed its leader. */
+void rig_set_epoch(struct rig *g, const char *topic, int32_t epoch);
+
 /* --- offsets and administration --- */
 
 enum broker_status rig_offset(struct rig *g, const char *topic, int32_t partition, int64_t time_ms,

@@ -370,6 +370,30 @@ static void reload_left(void *ctx, const char *key)
     r->left++;
 }
 
+static void foreign_warn(void *ctx, unsigned line, const char *text)
+{
+    struct reload *r = ctx;
+    ck_assert(line > 0 && text[0] != '\0');
+    r->left++;
+}
+
+/* A file of Kafka's: what is not known or cannot be honoured is told and passed over. */
+START_TEST(a_file_of_kafka)
+{
+    struct config *c = config_new();
+    struct reload r = {0};
+    const char *text = "process.roles=broker,controller\nnode.id=7\nnum.network.thraeds=3\n"
+                       "log.dirs=/x\nlog.retention.hours=168\n";
+    ck_assert_int_eq(config_parse_foreign(c, slice_str(text), reload_bad, foreign_warn, &r), 0);
+    ck_assert_uint_eq(r.left, 2);
+    ck_assert_int_eq(config_i64(c, CONFIG_NODE_ID), 7);
+    ck_assert_int_eq(
+        config_parse_foreign(c, slice_str("node.id=many\n"), reload_bad, foreign_warn, &r), 1);
+    ck_assert_uint_eq(r.bad, 1);
+    config_free(c);
+}
+END_TEST
+
 /* What the file says anew is in force, but for keys that need a restart and what flags say. */
 START_TEST(the_file_is_read_again)
 {
@@ -433,6 +457,72 @@ START_TEST(engine_keys_have_the_documented_numbers)
 }
 END_TEST
 
+static void expect_step(const struct config_step *s, const char *name, const char *value,
+                        enum config_origin from)
+{
+    ck_assert_str_eq(s->name, name);
+    ck_assert_str_eq(s->value, value);
+    ck_assert_int_eq(s->from, from);
+}
+
+START_TEST(steps_of_a_family)
+{
+    struct config_step s[CONFIG_STEPS_MAX];
+    struct config *c = config_new();
+    const struct config_row *head = config_row_find("log.retention.ms", false);
+    const struct config_row *topic = config_row_find("retention.ms", true);
+    ck_assert_uint_eq(config_steps(c, head, s), 1);
+    expect_step(&s[0], "log.retention.hours", "168", CONFIG_FROM_DEFAULT);
+    ck_assert_int_eq(set(c, CONFIG_FROM_FILE, "log.retention.ms", "5"), 0);
+    ck_assert_int_eq(set(c, CONFIG_FROM_FLAG, "log.retention.hours", "1"), 0);
+    ck_assert_int_eq(set(c, CONFIG_FROM_FLAG, "log.retention.minutes", "30"), 0);
+    ck_assert_int_eq(set(c, CONFIG_FROM_ENV, "log.retention.ms", "6"), 0);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_uint_eq(config_steps(c, i == 0 ? head : topic, s), 5);
+        expect_step(&s[0], "log.retention.minutes", "30", CONFIG_FROM_FLAG);
+        expect_step(&s[1], "log.retention.hours", "1", CONFIG_FROM_FLAG);
+        expect_step(&s[2], "log.retention.ms", "6", CONFIG_FROM_ENV);
+        expect_step(&s[3], "log.retention.ms", "5", CONFIG_FROM_FILE);
+        expect_step(&s[4], "log.retention.hours", "168", CONFIG_FROM_DEFAULT);
+    }
+    ck_assert_int_eq(set(c, CONFIG_FROM_DYNAMIC, "log.retention.ms", "7"), 0);
+    ck_assert_uint_eq(config_steps(c, head, s), 6);
+    expect_step(&s[0], "log.retention.ms", "7", CONFIG_FROM_DYNAMIC);
+    ck_assert_int_eq(set(c, CONFIG_FROM_FILE, "log.dir", "/d"), 0);
+    ck_assert_int_eq(set(c, CONFIG_FROM_FLAG, "log.dirs", ""), 0); /* says nothing */
+    ck_assert_uint_eq(config_steps(c, config_row_find("log.dirs", false), s), 1);
+    expect_step(&s[0], "log.dir", "/d", CONFIG_FROM_FILE);
+    config_free(c);
+}
+END_TEST
+
+/* All that can be set at once still fits, and the first step is the one in force. */
+START_TEST(steps_of_everything)
+{
+    struct config_step s[CONFIG_STEPS_MAX];
+    struct config *c = config_new();
+    size_t count = 0;
+    const struct config_row *rows = config_rows(&count);
+    static const char *const family[] = {"log.retention.ms", "log.retention.minutes",
+                                         "log.retention.hours"};
+    for (size_t i = 0; i < 3; i++)
+        for (int from = CONFIG_FROM_FILE; from <= CONFIG_FROM_FLAG; from++)
+            ck_assert_int_eq(set(c, (enum config_origin)from, family[i], "9"), 0);
+    ck_assert_uint_eq(config_steps(c, config_row_find("retention.ms", true), s), 10);
+    for (size_t i = 0; i < count; i++) {
+        enum config_origin from = CONFIG_FROM_DEFAULT;
+        size_t steps = config_steps(c, &rows[i], s);
+        ck_assert_uint_lt(steps, CONFIG_STEPS_MAX);
+        if (rows[i].topic)
+            continue;
+        const char *value = config_get(c, rows[i].name, &from);
+        ck_assert(steps > 0 || (value[0] == '\0' && from == CONFIG_FROM_DEFAULT));
+        ck_assert(steps == 0 || s[0].from == from);
+    }
+    config_free(c);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("config");
@@ -448,11 +538,14 @@ int main(void)
     tcase_add_test(t, origins_win_in_order);
     tcase_add_test(t, coarser_spellings);
     tcase_add_test(t, file_reports_every_bad_line);
+    tcase_add_test(t, a_file_of_kafka);
     tcase_add_test(t, the_file_is_read_again);
     tcase_add_test(t, environment_sets_keys);
     tcase_add_test(t, topic_overrides);
     tcase_add_test(t, topic_pairs_and_denials);
     tcase_add_test(t, engine_keys_have_the_documented_numbers);
+    tcase_add_test(t, steps_of_a_family);
+    tcase_add_test(t, steps_of_everything);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

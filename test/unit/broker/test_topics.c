@@ -507,6 +507,76 @@ START_TEST(configs_and_their_sources)
 }
 END_TEST
 
+/* The same from the side of a topic, or of one that is to be. */
+struct walk {
+    const char *key;
+    char value[64];
+    char own[64]; /* "" none */
+    enum config_origin from;
+    size_t count;
+};
+
+static void on_setting(void *ctx, const struct broker_config *setting)
+{
+    struct walk *w = ctx;
+    w->count++;
+    if (strcmp(setting->row->name, w->key) != 0)
+        return;
+    (void)snprintf(w->value, sizeof w->value, "%s", setting->value);
+    (void)snprintf(w->own, sizeof w->own, "%s", setting->own != NULL ? setting->own : "");
+    ck_assert_uint_gt(setting->step_count, 0);
+    w->from = setting->steps[0].from;
+}
+
+static void expect_setting(struct rig *g, const struct config_topic *overrides, const char *key,
+                           const char *value, const char *own, enum config_origin from)
+{
+    struct walk w = {.key = key};
+    broker_config_each(g->broker, overrides, on_setting, &w);
+    ck_assert_uint_gt(w.count, 20);
+    ck_assert_str_eq(w.value, value);
+    ck_assert_str_eq(w.own, own);
+    ck_assert_int_eq(w.from, from);
+}
+
+START_TEST(settings_and_what_speaks_for_them)
+{
+    struct rig g;
+    struct rig_admin deletion;
+    struct config_topic coming = {0};
+    char why[256];
+    rig_init(&g, 15, 0);
+    rig_set(&g, "log.segment.bytes", "64K");
+    rig_open(&g);
+    rig_create(&g, "t", 1, "retention.ms=1h");
+    const struct config_topic *t = broker_topic_overrides(g.broker, slice_str("t"));
+    ck_assert_ptr_nonnull(t);
+    expect_setting(&g, t, "retention.ms", "3600000", "3600000", CONFIG_FROM_DEFAULT);
+    expect_setting(&g, t, "segment.bytes", "65536", "", CONFIG_FROM_FLAG);
+    expect_setting(&g, t, "cleanup.policy", "delete", "", CONFIG_FROM_DEFAULT);
+    expect_setting(&g, NULL, "log.segment.bytes", "65536", "", CONFIG_FROM_FLAG);
+    ck_assert_int_eq(rig_alter_broker(&g, "log.segment.bytes", "128K"), BROKER_OK);
+    expect_setting(&g, NULL, "log.segment.bytes", "131072", "", CONFIG_FROM_DYNAMIC);
+    ck_assert_int_eq(config_topic_set(&coming, slice_str("segment.bytes"), slice_str("1M"), why),
+                     0);
+    expect_setting(&g, &coming, "segment.bytes", "1048576", "1048576", CONFIG_FROM_DYNAMIC);
+    config_topic_deinit(&coming);
+    ck_assert_ptr_null(broker_topic_overrides(g.broker, slice_str("u")));
+    rig_admin_init(&deletion, BROKER_TOPIC_DELETE, "t");
+    rig_admin_start(&g, &deletion);
+    for (int i = 0; i < 100 && rig_has_topic(&g, "t"); i++) {
+        work_drain(g.work);
+        rig_turn(&g);
+    }
+    ck_assert_uint_eq(deletion.done, 0); /* decided, under way */
+    ck_assert_ptr_null(broker_topic_overrides(g.broker, slice_str("t")));
+    rig_run(&g);
+    ck_assert_int_eq(deletion.req.status, BROKER_OK);
+    ck_assert_ptr_null(broker_topic_overrides(g.broker, slice_str("t")));
+    rig_deinit(&g);
+}
+END_TEST
+
 START_TEST(dynamic_broker_configs)
 {
     struct rig g;
@@ -556,6 +626,31 @@ START_TEST(status_texts)
 }
 END_TEST
 
+/* A topic is found by its id, as long as it is there; one of the same name has another. */
+START_TEST(found_by_id)
+{
+    struct rig g;
+    struct broker_topic_info a, b;
+    uint8_t none[16] = {1};
+    rig_init(&g, 3, 0);
+    rig_open(&g);
+    rig_create(&g, "t", 1, NULL);
+    ck_assert_int_eq(broker_topic(g.broker, slice_str("t"), &a), 0);
+    ck_assert_int_eq(broker_topic_by_id(g.broker, a.id, &b), 0);
+    ck_assert_uint_eq(b.name.size, 1);
+    ck_assert_int_eq(broker_topic_by_id(g.broker, none, &b), 1);
+    rig_reopen(&g, false);
+    ck_assert_int_eq(broker_topic_by_id(g.broker, a.id, &b), 0);
+    ck_assert_int_eq(rig_delete(&g, "t"), BROKER_OK);
+    ck_assert_int_eq(broker_topic_by_id(g.broker, a.id, &b), 1);
+    rig_create(&g, "t", 1, NULL);
+    ck_assert_int_eq(broker_topic_by_id(g.broker, a.id, &b), 1);
+    ck_assert_int_eq(broker_topic(g.broker, slice_str("t"), &b), 0);
+    ck_assert_mem_ne(a.id, b.id, sizeof a.id);
+    rig_deinit(&g);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("topics");
@@ -574,7 +669,9 @@ int main(void)
     tcase_add_test(t, busy);
     tcase_add_test(t, list_in_order);
     tcase_add_test(t, configs_and_their_sources);
+    tcase_add_test(t, settings_and_what_speaks_for_them);
     tcase_add_test(t, dynamic_broker_configs);
+    tcase_add_test(t, found_by_id);
     tcase_add_test(t, status_texts);
     suite_add_tcase(s, t);
     return rig_main(s);

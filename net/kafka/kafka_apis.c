@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * kafka_apis: the table of what is served. See kafka.h. Versions and keys are the schema's: an API
+ * is in both or in neither (kafka_check_apis in the tests).
+ */
+#include "net/kafka/kafka_priv.h"
+
+static const struct kafka_api kafka_apis[KP_API_COUNT] = {
+    [KP_API_PRODUCE] = {false, kafka_produce},
+    [KP_API_FETCH] = {false, kafka_fetch},
+    [KP_API_LIST_OFFSETS] = {true, kafka_list_offsets},
+    [KP_API_METADATA] = {true, kafka_metadata},
+    [KP_API_FIND_COORDINATOR] = {true, kafka_find_coordinator},
+    [KP_API_API_VERSIONS] = {true, kafka_api_versions},
+    [KP_API_CREATE_TOPICS] = {true, kafka_create_topics},
+    [KP_API_DELETE_TOPICS] = {true, kafka_delete_topics},
+    [KP_API_INIT_PRODUCER_ID] = {true, kafka_init_producer_id},
+    [KP_API_OFFSET_FOR_LEADER_EPOCH] = {true, kafka_offset_for_leader_epoch},
+    [KP_API_DESCRIBE_ACLS] = {true, kafka_describe_acls},
+    [KP_API_DESCRIBE_CONFIGS] = {true, kafka_describe_configs},
+    [KP_API_CREATE_PARTITIONS] = {true, kafka_create_partitions},
+    [KP_API_DESCRIBE_CLUSTER] = {true, kafka_describe_cluster},
+};
+
+const struct kafka_api *kafka_api_of(enum kp_api api)
+{
+    ASSERT((unsigned)api < KP_API_COUNT);
+    return kafka_apis[api].run != NULL ? &kafka_apis[api] : NULL;
+}

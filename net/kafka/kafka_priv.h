@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * kafka_priv: what the files of the Kafka front share.
+ *
+ *   kafka.c          life, frames in, answers out
+ *   kafka_apis.c     the table of APIs
+ *   kafka_errmap.c   broker conditions to error codes: the only place with numbers of Kafka's
+ * errors
+ *   kafka_cluster.c  ApiVersions, Metadata, DescribeCluster, FindCoordinator
+ *   kafka_produce.c  Produce, InitProducerId
+ *   kafka_fetch.c    Fetch, to the broker; kafka_fetch_answer.c: and back
+ *   kafka_session.c  incremental sessions of fetches (KIP-227)
+ *   kafka_offsets.c  ListOffsets, OffsetForLeaderEpoch
+ *   kafka_admin.c    CreateTopics, DeleteTopics, CreatePartitions, DescribeAcls
+ *   kafka_configs.c  DescribeConfigs, and the settings of a topic just made
+ *
+ * A handler gets a call whose `request` is decoded (or whose `body` is to be read by hand). It
+ * calls the broker with a request embedded in the call or in its arena, between kafka_run and
+ * kafka_end, or answers at once. All memory of a call is in its arena, which lives until the answer
+ * has left.
+ */
+#pragma once
+
+#include "engine/base/assert.h"
+#include "engine/base/clock.h"
+#include "engine/base/list.h"
+#include "engine/broker/broker.h"
+#include "net/conn/conn.h"
+#include "net/kafka/kafka.h"
+#include "net/kafka/kafka_errmap.h"
+#include "net/kafka/kafka_session.h"
+#include "proto/kafka/kp.h"
+
+#define KAFKA_ITEMS_MAX 4096 /* partitions, topics or resources of one request: BROKER_ITEMS_MAX */
+
+/* Damaged ranges that were logged, so that each is logged once. */
+#define KAFKA_DAMAGED_MAX 64
+
+struct kafka_advertised {
+    char host[KAFKA_HOST_MAX + 1]; /* "": what the client dialled */
+    uint16_t port;
+};
+
+struct kafka {
+    struct kafka_options options;
+    struct kafka_advertised advertised[KAFKA_LISTENERS_MAX]; /* by conn_tag */
+    struct conn_front *front;                                /* owned */
+    struct list running;                                     /* calls with the broker */
+    size_t running_count;
+    struct kafka_sessions *sessions; /* owned */
+    uint64_t requests;
+    uint64_t refused;
+    char cluster_id[23];
+    int32_t node_id;
+    uint64_t damaged[KAFKA_DAMAGED_MAX]; /* by hash; a ring */
+    size_t damaged_count;
+    bool stopping;
+};
+
+struct kafka_call {
+    struct kafka *k;
+    struct conn_request *r; /* the front's; its arena is ours until the answer has left */
+    struct list link;       /* k->running while with the broker */
+    struct kp_kind kind;    /* of the request */
+    int32_t correlation_id;
+    struct slice client_id;
+    struct slice body;
+    void *request;  /* decoded; NULL where the handler reads the body itself */
+    size_t waiting; /* broker requests under way, for handlers with several; see kafka_run */
+    struct buf out; /* of a Fetch answer, until its pins are released */
+    void *state;    /* the handler's, in the arena */
+    struct broker_produce produce;
+    struct broker_fetch fetch;
+    struct broker_offsets offsets;
+};
+
+/* --- kafka.c --- */
+
+/* Zeroed memory of the call, never NULL: when the arena's limit is passed, the connection is
+ * dropped and the call must end: see KAFKA_ALLOC. */
+void *kafka_alloc(struct kafka_call *c, size_t count, size_t size);
+/* The call is with the broker: the next statement starts one of its requests. Counts. */
+void kafka_run(struct kafka_call *c);
+/* One of them completed. True for the last. */
+bool kafka_end(struct kafka_call *c);
+/* Encodes the answer (a response struct of the call's API and version) and hands it over. The call
+ * is gone afterwards. */
+void kafka_answer(struct kafka_call *c, const void *response);
+/* Hands over finished pieces. */
+void kafka_answer_pieces(struct kafka_call *c, const struct conn_piece *pieces, size_t count);
+/* Ends the connection: the client broke the protocol. `why` is a short text for the log. The call
+ * is gone afterwards. */
+void kafka_refuse(struct kafka_call *c, const char *why);
+
+/* Where the client of this call should go: the advertised address of its listener, or what it
+ * dialled. The host is in the call's arena. */
+struct kafka_node {
+    struct slice host;
+    int32_t port;
+};
+struct kafka_node kafka_here(struct kafka_call *c);
+
+/* --- kafka_apis.c --- */
+
+struct kafka_api {
+    bool decoded; /* by the tables, into call->request */
+    void (*run)(struct kafka_call *c);
+};
+/* NULL: not served. */
+const struct kafka_api *kafka_api_of(enum kp_api api);
+
+/* --- handlers --- */
+
+void kafka_api_versions(struct kafka_call *c);
+/* The answer to a version that is not known: KIP-511. */
+void kafka_api_versions_unknown(struct kafka_call *c);
+void kafka_metadata(struct kafka_call *c);
+void kafka_describe_cluster(struct kafka_call *c);
+void kafka_find_coordinator(struct kafka_call *c);
+void kafka_produce(struct kafka_call *c);
+void kafka_init_producer_id(struct kafka_call *c);
+void kafka_fetch(struct kafka_call *c);
+void kafka_list_offsets(struct kafka_call *c);
+void kafka_offset_for_leader_epoch(struct kafka_call *c);
+void kafka_create_topics(struct kafka_call *c);
+void kafka_delete_topics(struct kafka_call *c);
+void kafka_create_partitions(struct kafka_call *c);
+void kafka_describe_configs(struct kafka_call *c);
+void kafka_describe_acls(struct kafka_call *c);
