@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""fleet: the client programs as child processes that are asked, and which of them can run here.
+
+A Member speaks the protocol of session.py. A recipe says how one is started, or why it cannot be.
+Nothing but the answer decides: a client that dies, or says nothing within its limit, is a Refused.
+"""
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import harness
+
+HERE = Path(__file__).resolve().parent
+# Debian's modules belong to Debian's interpreter.
+PYTHON = "/usr/bin/python3" if os.access("/usr/bin/python3", os.X_OK) else sys.executable
+LIMIT_S = 45.0
+INSTALL_LIMIT_S = 600
+
+
+class Refused(Exception):
+    """The client's {"error": ...}, its death, or its silence."""
+
+
+def cache(*parts):
+    """A folder for what package managers bring, outside the repository; it stays."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    folder = Path(base).joinpath("kauri-test-clients", *parts)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+class Member:
+    """One client program that runs. `asked` names the request that is still open."""
+
+    def __init__(self, name, command, bootstrap, home, **env):
+        self.name, self.held = name, b""
+        self.log_path = home.path / f"client-{name}.log"
+        self.log = open(self.log_path, "ab")
+        self.child = subprocess.Popen([*map(str, command), bootstrap], stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE, stderr=self.log,
+                                      env={**harness.environment(home.path), **env},
+                                      preexec_fn=harness.die_with_parent)
+        home.undo.append(self.close)
+        self.about = self.ask("hello")
+        self.lacks, self.codecs = self.about["lacks"], self.about["codecs"]
+
+    def line(self, limit_s=LIMIT_S):
+        """The next line it says, as an object."""
+        end = time.monotonic() + limit_s
+        while b"\n" not in self.held:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self.child.stdout], [], [], left)[0]:
+                self.close()
+                raise Refused(f"{self.name} says nothing for {limit_s:.0f} s")
+            piece = os.read(self.child.stdout.fileno(), 1 << 20)
+            if not piece:
+                raise Refused(f"{self.name} died: {self.log_path.read_text(errors='replace')[-500:]}")
+            self.held += piece
+        text, self.held = self.held.split(b"\n", 1)
+        answer = json.loads(text)
+        if "error" in answer:
+            raise Refused(answer["error"])
+        return answer
+
+    def send(self, op, **words):
+        """A request whose answers are read with line()."""
+        try:
+            self.child.stdin.write(json.dumps({"op": op, **words}).encode() + b"\n")
+            self.child.stdin.flush()
+        except OSError as why:
+            raise Refused(f"{self.name} is gone: {why}") from why
+
+    def ask(self, op, **words):
+        self.send(op, **words)
+        return self.line()
+
+    def event(self, name):
+        """The next line, which must be this event."""
+        said = self.line()
+        if said.get("event") != name:
+            raise Refused(f"{self.name} says {str(said)[:200]}, not {name}")
+        return said
+
+    def close(self):
+        if self.child.poll() is None:
+            self.child.kill()
+        self.child.wait()
+        self.child.stdin.close()
+        self.log.close()
+
+
+# ---- Recipes: command and environment, or Missing ------------------------------------------------
+class Missing(Exception):
+    """Why a client cannot run on this machine."""
+
+
+def install(*words, cwd=None, env=None):
+    """Runs a package manager; Missing when it cannot do it."""
+    try:
+        done = subprocess.run([str(w) for w in words], cwd=cwd, capture_output=True, text=True,
+                              timeout=INSTALL_LIMIT_S, stdin=subprocess.DEVNULL,
+                              env={**os.environ, **(env or {})})
+    except (OSError, subprocess.TimeoutExpired) as why:
+        raise Missing(f"{words[0]}: {why}") from why
+    if done.returncode != 0:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise Missing(f"{Path(str(words[0])).name}: {' / '.join(said[-3:])[:300]}")
+    return done.stdout
+
+
+def tool(name):
+    path = shutil.which(name)
+    if path is None:
+        raise Missing(f"no {name} here")
+    return path
+
+
+def debian_python(script, module, package):
+    if subprocess.run([PYTHON, "-c", f"import {module}"], capture_output=True).returncode != 0:
+        raise Missing(f"{package} is not installed")
+    return [PYTHON, HERE / script], {}
+
+
+def recipe_kcat():
+    tool("kcat")
+    return [PYTHON, HERE / "kcat_client.py"], {}
+
+
+def recipe_librdkafka():
+    program = harness.BUILD / "test" / "clients" / "client_rdkafka"
+    if not program.exists():
+        raise Missing("librdkafka-dev was not there when kauri was built")
+    return [program], {}
+
+
+def recipe_kafka_python():
+    return debian_python("kafka_python_client.py", "kafka", "python3-kafka")
+
+
+def recipe_confluent():
+    return debian_python("confluent_client.py", "confluent_kafka", "python3-confluent-kafka")
+
+
+def node_modules(name, version):
+    """A folder in which npm has installed the package."""
+    folder = cache("npm", f"{name.replace('/', '+')}-{version}")
+    if not (folder / "node_modules" / name / "package.json").exists():
+        (folder / "package.json").write_text('{"private": true}\n')
+        install(tool("npm"), "install", "--no-audit", "--no-fund", "--engine-strict",
+                f"{name}@{version}", cwd=folder)
+    return folder / "node_modules"
+
+
+def recipe_kafkajs():
+    modules = node_modules("kafkajs", "2.2.4")
+    return [tool("node"), HERE / "kafkajs_client.js"], {"NODE_PATH": str(modules)}
+
+
+STAGE_ONE = {
+    "librdkafka": recipe_librdkafka,
+    "kcat": recipe_kcat,
+    "kafka-python": recipe_kafka_python,
+    "confluent-kafka": recipe_confluent,
+    "kafkajs": recipe_kafkajs,
+}
+
+STAGES = {1: STAGE_ONE}
