@@ -13,6 +13,8 @@
  * What the broker says is translated by kafka_errmap, but for what these APIs see differently: see
  * kafka_admin_error.
  */
+#include <stdio.h>
+
 #include "net/kafka/kafka_configs.h"
 
 #include "engine/base/map.h"
@@ -92,8 +94,24 @@ static struct kafka_changes *kafka_admin_begin(struct kafka_call *c, int32_t cou
     return all;
 }
 
+/* Two messages that people know, in Kafka's words. */
+static void kafka_admin_word(struct broker_admin *req)
+{
+    if (req->op != BROKER_TOPIC_CREATE)
+        return;
+    if (req->status == BROKER_TOPIC_EXISTS)
+        (void)snprintf(req->message, sizeof req->message, "Topic '%.*s' already exists.",
+                       (int)req->topic.size, (const char *)req->topic.p);
+    else if (req->status == BROKER_BAD_REPLICATION && req->replication > 1)
+        (void)snprintf(req->message, sizeof req->message,
+                       "Unable to replicate the partition %d time(s): The target replication "
+                       "factor of %d cannot be reached because only 1 broker(s) are registered.",
+                       req->replication, req->replication);
+}
+
 static void kafka_admin_done(struct broker_admin *req)
 {
+    kafka_admin_word(req);
     struct kafka_call *c = req->ctx;
     const struct kafka_changes *all = c->state;
     ASSERT(all->count > 0);

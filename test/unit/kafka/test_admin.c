@@ -256,6 +256,28 @@ static struct kp_delete_topics_response_topic delete_one(struct kclient *c, int1
     return a->topics.v[0];
 }
 
+/* What tools print. */
+START_TEST(messages_in_kafkas_words)
+{
+    struct kclient c;
+    struct kp_create_topics_request_topic t = KP_CREATE_TOPICS_REQUEST_TOPIC_INIT;
+    kclient_init(&c, 6);
+    kclient_open(&c);
+    rig_create(&c.g, "t", 1, NULL);
+    t.name = slice_str("t");
+    t.partition_count = t.replication_factor = 1;
+    ck_slice(create_one(&c, 7, t).error_message, "Topic 't' already exists.");
+    t.name = slice_str("u");
+    t.replication_factor = 3;
+    struct kp_create_topics_response_topic a = create_one(&c, 7, t);
+    ck_assert_int_eq(a.error, KAFKA_INVALID_REPLICATION_FACTOR);
+    ck_slice(a.error_message,
+             "Unable to replicate the partition 3 time(s): The target replication factor of 3 "
+             "cannot be reached because only 1 broker(s) are registered.");
+    kclient_close(&c);
+}
+END_TEST
+
 START_TEST(delete_in_every_version)
 {
     struct kclient c;
@@ -534,6 +556,7 @@ int main(void)
     tcase_add_test(t, create_several);
     tcase_add_test(t, create_to_validate);
     tcase_add_test(t, create_assigned);
+    tcase_add_test(t, messages_in_kafkas_words);
     tcase_add_test(t, delete_in_every_version);
     tcase_add_test(t, delete_by_id);
     tcase_add_test(t, delete_several);
