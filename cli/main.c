@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "cli/apache.h"
 #include "cli/cmd.h"
 #include "cli/serve.h"
 
@@ -41,7 +42,9 @@ int main(int argc, char **argv)
     struct args a;
     (void)signal(SIGPIPE, SIG_IGN);
     args_init(&a);
-    int code = cmd_dispatch(&main_page, main_rows, &a, argc, argv);
+    int code = CMD_DONE;
+    if (!apache_called(&a, argc, argv, &code))
+        code = cmd_dispatch(&main_page, main_rows, &a, argc, argv);
     /* A result that did not get out is a failure, but for a reader that had enough. */
     if (fflush(stdout) != 0 && errno != EPIPE && code == CMD_DONE) {
         out_error(&a.out, "cannot write to stdout: %s", error_text(errno));

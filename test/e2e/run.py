@@ -20,7 +20,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import harness
 
-MODULES = ("records", "topics", "reading", "acks", "retention", "input", "folders", "damage", "disk")
+MODULES = ("records", "topics", "reading", "acks", "retention", "input", "folders", "names", "damage",
+           "disk")
 
 
 class Bench:
