@@ -4,6 +4,7 @@
 A Member speaks the protocol of session.py. A recipe says how one is started, or why it cannot be.
 Nothing but the answer decides: a client that dies, or says nothing within its limit, is a Refused.
 """
+import functools
 import json
 import os
 import select
@@ -38,16 +39,29 @@ class Member:
     """One client program that runs. `asked` names the request that is still open."""
 
     def __init__(self, name, command, bootstrap, home, **env):
-        self.name, self.held = name, b""
+        self.name = name
         self.log_path = home.path / f"client-{name}.log"
-        self.log = open(self.log_path, "ab")
+        self.how, self.env = (command, bootstrap, home, env), env
+        self.start()
+        home.undo.append(self.close)
+        self.about = self.ask("hello")
+        self.lacks, self.codecs = self.about["lacks"], self.about["codecs"]
+        if "CONSOLE_PRODUCER" not in env:
+            self.lacks["console"] = "only Java brings console programs"
+
+    def start(self):
+        """Also after it died, for the next check."""
+        command, bootstrap, home, env = self.how
+        self.held, self.log = b"", open(self.log_path, "ab")
         self.child = subprocess.Popen([*map(str, command), bootstrap], stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, stderr=self.log,
                                       env={**harness.environment(home.path), **env},
                                       preexec_fn=harness.die_with_parent)
-        home.undo.append(self.close)
-        self.about = self.ask("hello")
-        self.lacks, self.codecs = self.about["lacks"], self.about["codecs"]
+
+    def revive(self):
+        if self.child.poll() is not None:
+            self.close()
+            self.start()
 
     def line(self, limit_s=LIMIT_S):
         """The next line it says, as an object."""
@@ -90,8 +104,8 @@ class Member:
         if self.child.poll() is None:
             self.child.kill()
         self.child.wait()
-        self.child.stdin.close()
-        self.log.close()
+        for pipe in (self.child.stdin, self.child.stdout, self.log):
+            pipe.close()
 
 
 # ---- Recipes: command and environment, or Missing ------------------------------------------------
@@ -169,4 +183,73 @@ STAGE_ONE = {
     "kafkajs": recipe_kafkajs,
 }
 
-STAGES = {1: STAGE_ONE}
+# What other registries have; each in a version of its own, so that a run can be repeated.
+PYPI = {
+    "kafka-python-3": ("kafka_python_client.py", ("kafka-python==3.0.12", "lz4", "python-snappy", "zstandard")),
+    "kafka-python-2.2": ("kafka_python_client.py", ("kafka-python==2.2.21", "lz4", "python-snappy", "zstandard")),
+    "confluent-kafka-2": ("confluent_client.py", ("confluent-kafka==2.16.1",)),
+}
+
+
+def recipe_pypi(name):
+    """A venv with the packages; `done` in it says that it is whole."""
+    script, packages = PYPI[name]
+    folder = cache("pypi", "+".join(packages).replace("==", "-"))
+    if not (folder / "done").exists():
+        install(PYTHON, "-m", "venv", folder)
+        install(folder / "bin" / "pip", "install", "-q", "--only-binary", ":all:", *packages)
+        (folder / "done").touch()
+    return [folder / "bin" / "python3", HERE / script], {}
+
+
+def recipe_go(name):
+    """go build knows by itself what is new."""
+    program = cache("go") / name
+    install(tool("go"), "build", "-p", "2", "-o", program, f"./{name}", cwd=HERE / "go")
+    return [program], {}
+
+
+POM = """<project><modelVersion>4.0.0</modelVersion>
+<groupId>kauri</groupId><artifactId>clients</artifactId><version>1</version><dependencies>%s
+</dependencies></project>"""
+DEPENDENCY = """
+<dependency><groupId>%s</groupId><artifactId>%s</artifactId><version>%s</version></dependency>"""
+# The console programs are in kafka-tools; the producer of 3.9 is still in the broker's package.
+JACKSON = ("com.fasterxml.jackson.core", "jackson-databind", "2.16.2")
+JAVA = {
+    "java-3.9": (("org.apache.kafka", "kafka-tools", "3.9.1"), ("org.apache.kafka", "kafka_2.13", "3.9.1")),
+    "java-4": (("org.apache.kafka", "kafka-tools", "4.1.0"),),
+}
+CONSOLE = {
+    "java-3.9": "kafka.tools.ConsoleProducer",
+    "java-4": "org.apache.kafka.tools.ConsoleProducer",
+}
+CONSOLE_CONSUMER = "org.apache.kafka.tools.consumer.ConsoleConsumer"
+# Short lives: no time for the second compiler.
+JVM = ("-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+
+
+def recipe_java(name):
+    """The jars by Maven, and Client.java compiled against them."""
+    folder = cache("maven", name + "-" + JAVA[name][0][2])
+    if not (folder / "done").exists():
+        rows = "".join(DEPENDENCY % row for row in (*JAVA[name], JACKSON))
+        (folder / "pom.xml").write_text(POM % rows)
+        install(tool("mvn"), "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime",
+                f"-DoutputDirectory={folder / 'lib'}", cwd=folder)
+        (folder / "done").touch()
+    path = f"{folder / 'classes'}:{folder / 'lib'}/*"
+    install(tool("javac"), "-cp", path, "-d", folder / "classes", HERE / "java" / "Client.java")
+    java = [tool("java"), *JVM, "-cp", path]
+    return [*java, "Client"], {"CONSOLE_PRODUCER": " ".join([*java, CONSOLE[name]]),
+                               "CONSOLE_CONSUMER": " ".join([*java, CONSOLE_CONSUMER])}
+
+
+STAGE_TWO = {
+    **{name: functools.partial(recipe_pypi, name) for name in PYPI},
+    "franz-go": functools.partial(recipe_go, "franz"),
+    **{name: functools.partial(recipe_java, name) for name in JAVA},
+    "sarama": functools.partial(recipe_go, "sarama"),
+}
+
+STAGES = {1: STAGE_ONE, 2: STAGE_TWO}

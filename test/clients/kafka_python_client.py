@@ -11,7 +11,8 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewPartitions, NewTopic
 from kafka.errors import TopicAlreadyExistsError
 
-OLD = tuple(int(n) for n in kafka.__version__.split(".")[:2]) < (2, 1)
+VERSION = tuple(int(n) for n in kafka.__version__.split(".")[:2])
+OLD = VERSION < (2, 1)
 
 
 class Client:
@@ -21,9 +22,11 @@ class Client:
 
     def hello(self, ask):
         lacks = {"null_key_null_value": "kafka-python wants a key or a value"}
+        lacks["null_header"] = "kafka-python sends no null headers"
         if OLD:
-            lacks["null_header"] = "kafka-python 2.0 sends no null headers"
             lacks["idempotent"] = "kafka-python 2.0 has no idempotent producer"
+        if (2, 1) <= VERSION < (3, 0):
+            lacks["acks_0"] = "kafka-python 2.2 sends nothing with acks=0, to no broker"
         return {"name": self.name, "version": kafka.__version__, "lacks": lacks,
                 "codecs": ["none", "gzip", "snappy", "lz4", "zstd"], "hash": "murmur2"}
 
@@ -33,9 +36,12 @@ class Client:
             cluster, topics = admin.describe_cluster(), admin.describe_topics()
         finally:
             admin.close()
-        return {"brokers": [[b["node_id"], f"{b['host']}:{b['port']}"] for b in cluster["brokers"]],
-                "controller": cluster["controller_id"], "cluster": cluster["cluster_id"],
-                "topics": {t["topic"]: len(t["partitions"]) for t in topics}}
+        # 3.x has other words than 2.x.
+        brokers = [[b.get("node_id", b.get("broker_id")), f"{b['host']}:{b['port']}"]
+                   for b in cluster["brokers"]]
+        return {"brokers": brokers, "controller": cluster["controller_id"],
+                "cluster": cluster["cluster_id"],
+                "topics": {t.get("topic", t.get("name")): len(t["partitions"]) for t in topics}}
 
     def create(self, ask):
         admin = KafkaAdminClient(**self.server)
@@ -75,8 +81,8 @@ class Client:
                    for r in ask["records"]]
         done = [f.get(timeout=session.LIMIT_S) for f in futures]
         acked = session.now_us()
-        producer.close()
         told = ask.get("acks") != "0"
+        producer.close()
         return {"placed": [[m.partition, m.offset if told else None] for m in done],
                 "sent_us": sent, "acked_us": acked}
 

@@ -91,7 +91,7 @@ class Rig:
         """The topic that every client reads from everywhere: five batches, ten seconds a record."""
         rows = [checks.rec(f"place {i}", f"k{i}", [], checks.T0_MS + i * checks.PLACES_STEP_MS)
                 for i in range(checks.PLACES)]
-        self.reference.ask("create", topic="places", partitions=1)
+        self.reference.ask("create", topic="places", partitions=1, config={"retention.ms": "-1"})
         for at in range(0, checks.PLACES, checks.PLACES_BATCH):
             self.reference.ask("produce", topic="places", partition=0, codec="gzip", linger_ms=100,
                                records=rows[at:at + checks.PLACES_BATCH])
@@ -107,6 +107,7 @@ class Rig:
     def attempt(self, client, check, work):
         """Runs work() and writes down what came of it."""
         try:
+            client.revive()
             self.cell(client.name, check, "ok", work())
         except (checks.Fault, fleet.Refused) as why:
             self.cell(client.name, check, "FAILED", str(why))
@@ -135,6 +136,7 @@ class Rig:
                 self.cell(client.name, "kill", "n.a.", client.lacks.get("run", "a foreign broker"))
                 continue
             try:
+                client.revive()
                 self.reference.ask("create", topic=f"run-{client.name}", partitions=1)
                 client.send("run", topic=f"run-{client.name}", count=RUN_COUNT, pace_us=RUN_PACE_US,
                             idempotent="idempotent" not in client.lacks)
@@ -224,9 +226,12 @@ class Rig:
         for name in names:
             words = [self.cells.get((name, c), ("-", None))[0] for c in columns]
             print(" ".join([f"{name:{width}}"] + [f"{w:8}" for w in words]))
+        reasons = {}
         for (name, check), (word, remark) in self.cells.items():
             if word == "n.a.":
-                print(f"n.a.    {name}: {check}: {remark}")
+                reasons.setdefault((check, remark), []).append(name)
+        for (check, remark), who in reasons.items():
+            print(f"n.a.    {check}: {remark} ({', '.join(who)})")
         for name, why in self.why_missing.items():
             print(f"skipped {name}: {why}")
 
