@@ -151,6 +151,12 @@ def check_create(t):
     t.rig.wait_for(lambda: partitions() == 3)
     equal("it has", partitions(), 3)
     equal("grow", t.client.ask("grow", topic=topic, partitions=6)["outcome"], "grown")
+    try:
+        t.client.ask("grow", topic=topic, partitions=2)
+    except fleet.Refused as why:
+        want("it is said that a topic does not shrink", re.search("partition", str(why), re.I), why)
+    else:
+        raise Fault("a topic was made smaller")
     t.rig.wait_for(lambda: partitions() == 6)
     equal("then it has", partitions(), 6)
     t.produce(topic, [rec("in the new one")], 5)
@@ -282,7 +288,7 @@ def check_stamp(t):
 
 
 def murmur2(data):
-    """Kafka's hash of a key, and so its partition among all murmur2 clients."""
+    """The hash of a key that Java has, and many with it."""
     mask, m, h = 0xFFFFFFFF, 0x5BD1E995, 0x9747B28C ^ len(data)
     whole = len(data) & ~3
     for at in range(0, whole, 4):
@@ -292,10 +298,12 @@ def murmur2(data):
     if len(data) & 3:
         h = (h ^ int.from_bytes(data[whole:], "little")) * m & mask
     h = (h ^ h >> 13) * m & mask
-    return (h ^ h >> 15) & 0x7FFFFFFF
+    return h ^ h >> 15
 
 
-HASHES = {"murmur2": murmur2, "crc32": zlib.crc32, "fnv1a": None}
+# How a client comes from a key to a number, whose remainder is the partition; None: its own affair.
+HASHES = {"murmur2": lambda key: murmur2(key) & 0x7FFFFFFF, "murmur2 unsigned": murmur2,
+          "crc32": zlib.crc32, "fnv1a": None}
 
 
 def check_keys(t):
@@ -344,6 +352,24 @@ def check_console(t):
     want("and says how many", f"a total of {len(lines)} messages" in done.stderr, done.stderr[-400:])
 
 
+def check_program(t):
+    """A beginner's program: a topic that is not there, JSON, keys or none, futures (E1-E4)."""
+    topic, host = "orders", f"localhost:{t.rig.address.rsplit(':', 1)[1]}"
+    before = segments.count(t.rig.logs / f"{topic}-0")
+    done = subprocess.run([*t.client.env["EVENTS_PROGRAM"].split(), host], capture_output=True,
+                          text=True, timeout=fleet.LIMIT_S)
+    want("it ends well", done.returncode == 0, done.stderr[-400:])
+    *told, last = done.stdout.splitlines()
+    equal("its last word", last, "All events produced successfully")
+    equal("where it was told they are", [json.loads(line) for line in told],
+          [[topic, 0, before + i] for i in range(len(told))])
+    got = t.consume(topic, len(told), before)
+    equal("keys", [r["key"] and bytes.fromhex(r["key"]).decode() for r in got],
+          ["user_123", "user_456", "user_123", None])
+    equal("actions", [json.loads(bytes.fromhex(r["value"]))["action"] for r in got],
+          ["page_view", "purchase", "add_to_cart", "heartbeat"])
+
+
 # name, what a client must not lack, the check
 CHECKS = (
     ("metadata", ("metadata",), check_metadata),
@@ -358,4 +384,5 @@ CHECKS = (
     ("stamp", ("stamp",), check_stamp),
     ("keys", (), check_keys),
     ("console", ("console",), check_console),
+    ("program", ("program",), check_program),
 )

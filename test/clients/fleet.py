@@ -41,21 +41,22 @@ class Member:
     def __init__(self, name, command, bootstrap, home, **env):
         self.name = name
         self.log_path = home.path / f"client-{name}.log"
-        self.how, self.env = (command, bootstrap, home, env), env
+        self.command, self.env, self.home = [*map(str, command), bootstrap], env, home
         self.start()
         home.undo.append(self.close)
         self.about = self.ask("hello")
         self.lacks, self.codecs = self.about["lacks"], self.about["codecs"]
         if "CONSOLE_PRODUCER" not in env:
             self.lacks["console"] = "only Java brings console programs"
+        if "EVENTS_PROGRAM" not in env:
+            self.lacks["program"] = "the program is for kafka-python"
 
     def start(self):
         """Also after it died, for the next check."""
-        command, bootstrap, home, env = self.how
         self.held, self.log = b"", open(self.log_path, "ab")
-        self.child = subprocess.Popen([*map(str, command), bootstrap], stdin=subprocess.PIPE,
+        self.child = subprocess.Popen(self.command, stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, stderr=self.log,
-                                      env={**harness.environment(home.path), **env},
+                                      env={**harness.environment(self.home.path), **self.env},
                                       preexec_fn=harness.die_with_parent)
 
     def revive(self):
@@ -137,7 +138,12 @@ def tool(name):
 def debian_python(script, module, package):
     if subprocess.run([PYTHON, "-c", f"import {module}"], capture_output=True).returncode != 0:
         raise Missing(f"{package} is not installed")
-    return [PYTHON, HERE / script], {}
+    return [PYTHON, HERE / script], program_of(PYTHON, module)
+
+
+def program_of(python, module):
+    """The program of events_program.py is for kafka-python alone."""
+    return {"EVENTS_PROGRAM": f"{python} {HERE / 'events_program.py'}"} if module == "kafka" else {}
 
 
 def recipe_kcat():
@@ -165,9 +171,15 @@ def node_modules(name, version):
     folder = cache("npm", f"{name.replace('/', '+')}-{version}")
     if not (folder / "node_modules" / name / "package.json").exists():
         (folder / "package.json").write_text('{"private": true}\n')
-        install(tool("npm"), "install", "--no-audit", "--no-fund", "--engine-strict",
-                f"{name}@{version}", cwd=folder)
+        install(tool("npm"), "install", "--no-audit", "--no-fund", f"{name}@{version}",
+                cwd=folder)
+    install(tool("node"), "-e", f"require('{name}')", cwd=folder)  # it may want a newer Node.js
     return folder / "node_modules"
+
+
+def recipe_platformatic():
+    modules = node_modules("@platformatic/kafka", "1.35.0")
+    return [tool("node"), HERE / "platformatic_client.js"], {"NODE_PATH": str(modules)}
 
 
 def recipe_kafkajs():
@@ -199,7 +211,9 @@ def recipe_pypi(name):
         install(PYTHON, "-m", "venv", folder)
         install(folder / "bin" / "pip", "install", "-q", "--only-binary", ":all:", *packages)
         (folder / "done").touch()
-    return [folder / "bin" / "python3", HERE / script], {}
+    python = folder / "bin" / "python3"
+    module = "kafka" if script.startswith("kafka") else "confluent_kafka"
+    return [python, HERE / script], program_of(python, module)
 
 
 def recipe_go(name):
@@ -250,6 +264,7 @@ STAGE_TWO = {
     "franz-go": functools.partial(recipe_go, "franz"),
     **{name: functools.partial(recipe_java, name) for name in JAVA},
     "sarama": functools.partial(recipe_go, "sarama"),
+    "platformatic": recipe_platformatic,
 }
 
 STAGES = {1: STAGE_ONE, 2: STAGE_TWO}

@@ -108,6 +108,8 @@ class Client:
             text = said.read().decode(errors="replace")
         if code != 0:
             return {"error": f"kcat: exit {code}: {text[-300:]}"}
+        if waiting:
+            session.say(event="acked")
         # kcat does not say which record it means; they are delivered in order.
         return {"placed": [int(offset) for _, offset in PLACED.findall(text)]}
 

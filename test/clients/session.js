@@ -11,6 +11,9 @@ const hexed = data => (data === null || data === undefined ? null : Buffer.from(
 const nowUs = () => Math.round((performance.timeOrigin + performance.now()) * 1000)
 const pause = ms => new Promise(resolve => setTimeout(resolve, ms))
 
+// An error with those inside it.
+const inWords = e => [`${e.name}: ${e.message}`, ...(e.errors || []).map(inWords)].join(': ')
+
 // An object that has an async function per request; hello tells what it can.
 async function serve(client) {
   for await (const line of readline.createInterface({ input: process.stdin })) {
@@ -19,7 +22,7 @@ async function serve(client) {
       say(await client[ask.op](ask))
     } catch (e) {
       console.error(e)
-      say({ error: `${e.name}: ${e.message}`.slice(0, 600) })
+      say({ error: inWords(e).slice(0, 600) })
     }
   }
   process.exit(0)
