@@ -9,6 +9,7 @@ import json
 import re
 import resource
 import shutil
+import socket
 import signal
 import subprocess
 import tempfile
@@ -28,7 +29,11 @@ class Broker:
     def __init__(self, program, data, url, settings=(), descriptors=None):
         self.data, self.url = data, url
         self.log = data.with_suffix(".log")
-        command = [program, "serve", "--data", data, "--native", url, "--kafka", "off"]
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        command = [program, "serve", "--data", data, "--native", url,
+                   "--kafka", f"127.0.0.1:{self.port}"]
         for setting in settings:
             command += ["--set", setting]
 
@@ -136,6 +141,12 @@ class Lab:
         for name, value in options.items():
             arguments += ["--" + name.replace("_", "-"), value]
         return self.run("bench_client", mode, *arguments)[row]
+
+    def kafka(self, mode, broker, topic, **options):
+        arguments = ["--row", "row", "--port", broker.port, "--topic", topic]
+        for name, value in options.items():
+            arguments += ["--" + name.replace("_", "-"), value]
+        return self.run("bench_kafka", mode, *arguments)["row"]
 
     # ---- brokers ----
 

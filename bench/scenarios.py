@@ -173,6 +173,38 @@ def drain(lab):
                                "socket unix", row)
 
 
+KAFKA = (
+    ("one in flight", {"window": 1}),
+    ("1000 in flight", {"window": 1000}),
+    ("batches of 64 KiB", {"count": 600, "window": 32}),
+    ("the same, each built anew", {"count": 600, "window": 32, "live": 1}),
+)
+
+
+def kafka(lab):
+    """One connection and one thread of a load that only sends prepared frames."""
+    stream, ping = (lab.limits()[f"raw.{what}.tcp"] for what in ("stream", "pingpong"))
+    lab.report.title("Kafka front: 100 B records")
+    for durability in ("sync", "os"):
+        with lab.broker(f"durability={durability}") as broker:
+            for number, (shape, options) in enumerate(KAFKA):
+                lab.topic(broker, f"t{number}")
+                disk = lab.disk_us()
+                row = lab.kafka("produce", broker, f"t{number}", duration_ms=1000 * lab.seconds(3),
+                                **options)
+                name = f"{durability}, {shape}"
+                if number > 0:
+                    lab.report.row(name, row["records_s"], "1/s", stream["bytes_s"] / 100,
+                                   "socket tcp", row)
+                elif durability == "sync":
+                    lab.report.latency(name, row, disk, "pwrite + fdatasync")
+                else:
+                    lab.report.latency(name, row, ping["p50_us"], "socket ping-pong")
+            row = lab.kafka("drain", broker, "t2", rounds=3)
+            lab.report.row(f"{durability}, fetch of 8 MiB", row["bytes_s"], "B/s", stream["bytes_s"],
+                           "socket tcp", row)
+
+
 def latency(lab):
     ping = lab.limits()["raw.pingpong.unix"]["p50_us"]
     lab.report.title("native front: end to end at a fixed rate, from the scheduled time")
@@ -308,5 +340,5 @@ def topics_again(lab, broker, count):
                        note=f"RssAnon {anon / 1e6:.1f} MB")
 
 
-ALL = (limits, append, rounds, start, memory, produce, acks, partitions, durable, drain, latency,
-       topics, ready)
+ALL = (limits, append, rounds, start, memory, produce, acks, partitions, durable, drain, kafka,
+       latency, topics, ready)
