@@ -20,7 +20,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import harness
 
-MODULES = ("records", "topics", "reading", "acks", "retention", "input", "folders", "names", "damage",
+MODULES = ("records", "topics", "reading", "acks", "retention", "input", "folders", "names", "tools", "damage",
            "disk")
 
 
