@@ -165,7 +165,9 @@ static void kafka_metadata_missing(const struct kp_metadata_request_topic *q, bo
     t->name = by_id ? SLICE_NULL : q->name;
     if (by_id)
         t->topic_id = q->topic_id;
-    t->error = by_id ? KAFKA_UNKNOWN_TOPIC_ID : kafka_errmap(status);
+    t->error = by_id                   ? KAFKA_UNKNOWN_TOPIC_ID
+               : status == BROKER_BUSY ? KAFKA_LEADER_NOT_AVAILABLE /* somebody is making it */
+                                       : kafka_errmap(status);
 }
 
 static void kafka_metadata_answer(struct kafka_call *c,
