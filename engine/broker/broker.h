@@ -79,7 +79,7 @@ struct broker_env {
     void *ctx;
 };
 
-/* Conditions of broker_open; *why (static or NULL) says more. */
+/* Conditions of broker_open. */
 #define BROKER_OPEN_LOCKED  1 /* another broker has this folder */
 #define BROKER_OPEN_NEWER   2 /* written by a newer format */
 #define BROKER_OPEN_FOREIGN 3 /* not empty and not kauri's: no `format` file */

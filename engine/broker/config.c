@@ -55,7 +55,6 @@ static const char *const config_broker_names[CONFIG_BROKER_KEY_COUNT] = {
     [CONFIG_AUTO_CREATE_TOPICS] = "auto.create.topics.enable",
     [CONFIG_DELETE_TOPIC_ENABLE] = "delete.topic.enable",
     [CONFIG_RETENTION_CHECK_MS] = "log.retention.check.interval.ms",
-    [CONFIG_FILE_DELETE_DELAY_MS] = "log.segment.delete.delay.ms",
     [CONFIG_FLUSH_INTERVAL_MS] = "log.flush.interval.ms",
     [CONFIG_DISK_RESERVE_BYTES] = "disk.reserve.bytes",
     [CONFIG_PRODUCER_EXPIRE_MS] = "producer.id.expiration.ms",

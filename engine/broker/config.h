@@ -78,18 +78,17 @@ enum config_broker_key {
     CONFIG_DEFAULT_REPLICATION,
     CONFIG_AUTO_CREATE_TOPICS,
     CONFIG_DELETE_TOPIC_ENABLE,
-    CONFIG_RETENTION_CHECK_MS,   /* log.retention.check.interval.ms */
-    CONFIG_FILE_DELETE_DELAY_MS, /* log.segment.delete.delay.ms */
-    CONFIG_FLUSH_INTERVAL_MS,    /* log.flush.interval.ms, for durability=os */
-    CONFIG_DISK_RESERVE_BYTES,   /* -1: min(2 GiB, 5 % of the disk) */
-    CONFIG_PRODUCER_EXPIRE_MS,   /* producer.id.expiration.ms */
+    CONFIG_RETENTION_CHECK_MS, /* log.retention.check.interval.ms */
+    CONFIG_FLUSH_INTERVAL_MS,  /* log.flush.interval.ms, for durability=os */
+    CONFIG_DISK_RESERVE_BYTES, /* -1: min(2 GiB, 5 % of the disk) */
+    CONFIG_PRODUCER_EXPIRE_MS, /* producer.id.expiration.ms */
     CONFIG_TOPICS_MAX,
     CONFIG_PARTITIONS_MAX,
     CONFIG_REQUEST_BYTES_MAX, /* queued.max.request.bytes */
     CONFIG_WORKER_THREADS,
     CONFIG_ALLOW_INSECURE,
 };
-#define CONFIG_BROKER_KEY_COUNT 15
+#define CONFIG_BROKER_KEY_COUNT 14
 
 /* One row of the table, for help and describe. Static storage. */
 struct config_row {

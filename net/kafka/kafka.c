@@ -101,10 +101,6 @@ struct kafka_node kafka_here(struct kafka_call *c)
 static void kafka_dispatch(struct kafka_call *c)
 {
     const struct kafka_api *api = kafka_api_of(c->kind.api);
-    if (api == NULL) {
-        kafka_refuse(c, "not served");
-        return;
-    }
     if (api->decoded) {
         c->request = kafka_alloc(c, 1, kp_size(c->kind));
         int r =
@@ -229,6 +225,8 @@ int kafka_open(const struct kafka_options *o, struct kafka **out)
     broker_info(o->broker, &info);
     memcpy(k->cluster_id, info.cluster_id, sizeof k->cluster_id);
     k->node_id = info.node_id;
+    for (unsigned i = 0; i < KP_API_COUNT; i++)
+        ASSERT(kafka_api_of((enum kp_api)i)->run != NULL);
     k->sessions = kafka_sessions_new(o->seed);
     int r = kafka_open_front(k);
     for (unsigned i = 0; r == 0 && i < o->listener_count; i++)
