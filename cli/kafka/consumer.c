@@ -159,18 +159,6 @@ static const char *consumer_broken(const struct opts *o)
     return NULL;
 }
 
-static int consumer_words(const struct opts *o, enum consumer_option file,
-                          enum consumer_option word, struct props *out, struct fault *f)
-{
-    const char *path = opts_text(o, file);
-    size_t at = 0;
-    int rc = path != NULL ? props_load(out, path, f) : 0;
-    for (const char *text = opts_next(o, word, &at); text != NULL && rc == 0;
-         text = opts_next(o, word, &at))
-        props_word(out, text);
-    return rc;
-}
-
 /* The group id, or NULL; a fault when two different ones are given. */
 static int consumer_group(struct consumer *c, struct fault *f)
 {
@@ -234,7 +222,6 @@ static int consumer_layout(struct consumer *c, struct fault *f)
 {
     const char *key = opts_text(c->o, CONSUMER_KEY_TYPE);
     const char *value = opts_text(c->o, CONSUMER_VALUE_TYPE);
-    size_t at = 0;
     const char *path = opts_text(c->o, CONSUMER_FORMATTER_CONFIG);
     if (path != NULL && props_load(&c->layout, path, f) != 0)
         return 1;
@@ -242,9 +229,7 @@ static int consumer_layout(struct consumer *c, struct fault *f)
         props_set(&c->layout, "key.deserializer", key);
     if (value != NULL && value[0] != '\0')
         props_set(&c->layout, "value.deserializer", value);
-    for (const char *word = opts_next(c->o, CONSUMER_FORMATTER_PROPERTY, &at); word != NULL;
-         word = opts_next(c->o, CONSUMER_FORMATTER_PROPERTY, &at))
-        props_word(&c->layout, word);
+    props_options(&c->layout, c->o, CONSUMER_FORMATTER_PROPERTY);
     return formatter_init(&c->formatter, opts_text(c->o, CONSUMER_FORMATTER), &c->layout, f);
 }
 
@@ -252,9 +237,11 @@ static int consumer_layout(struct consumer *c, struct fault *f)
 static int consumer_plan(struct consumer *c, struct fault *f)
 {
     int64_t offset = 0;
-    int rc = consumer_words(c->o, CONSUMER_CONFIG, CONSUMER_PROPERTY, &c->settings, f);
-    if (rc == 0)
-        rc = consumer_group(c, f);
+    int rc = props_option_file(&c->settings, c->o, CONSUMER_CONFIG, f);
+    if (rc != 0)
+        return rc;
+    props_options(&c->settings, c->o, CONSUMER_PROPERTY);
+    rc = consumer_group(c, f);
     if (rc != 0)
         return rc;
     if (!consumer_offset(c->o, &offset))

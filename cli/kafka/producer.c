@@ -178,25 +178,14 @@ static void producer_idempotence(struct props *p)
                     all && few && strcmp(retries, "0") != 0 ? "true" : "false");
 }
 
-static int producer_words(const struct opts *o, enum producer_option file,
-                          enum producer_option word, struct props *out, struct fault *f)
-{
-    const char *path = opts_text(o, file);
-    size_t at = 0;
-    int rc = path != NULL ? props_load(out, path, f) : 0;
-    for (const char *text = opts_next(o, word, &at); text != NULL && rc == 0;
-         text = opts_next(o, word, &at))
-        props_word(out, text);
-    return rc;
-}
-
 static int producer_props(const struct opts *o, struct props *p, struct fault *f)
 {
     const char *servers = opts_text(o, PRODUCER_BOOTSTRAP);
     const char *codec = opts_text(o, PRODUCER_CODEC);
-    int rc = producer_words(o, PRODUCER_CONFIG, PRODUCER_PROPERTY, p, f);
+    int rc = props_option_file(p, o, PRODUCER_CONFIG, f);
     if (rc != 0)
         return rc;
+    props_options(p, o, PRODUCER_PROPERTY);
     props_set(p, "bootstrap.servers",
               servers != NULL ? servers : opts_text(o, PRODUCER_BROKER_LIST));
     if (codec == NULL)
@@ -416,14 +405,12 @@ static int producer_start(const struct opts *o)
     struct producer p = {
         .topic = opts_text(o, PRODUCER_TOPIC), .sync = opts_has(o, PRODUCER_SYNC), .signals = -1};
     struct fault f;
-    size_t at = 0;
     const char *class = opts_text(o, PRODUCER_LINE_READER);
     int rc = producer_props(o, &settings, &f);
     if (rc == 0)
-        rc = producer_words(o, PRODUCER_READER_CONFIG, PRODUCER_READER_PROPERTY, &reading, &f);
-    for (const char *word = opts_next(o, PRODUCER_READER_NEW, &at); word != NULL;
-         word = opts_next(o, PRODUCER_READER_NEW, &at))
-        props_word(&reading, word);
+        rc = props_option_file(&reading, o, PRODUCER_READER_CONFIG, &f);
+    props_options(&reading, o, PRODUCER_READER_PROPERTY);
+    props_options(&reading, o, PRODUCER_READER_NEW);
     if (rc == 0 && class != NULL && strcmp(class, PRODUCER_READER) != 0)
         rc = fault_set(&f, "java.lang.ClassNotFoundException", "%s", class);
     if (rc == 0)

@@ -205,6 +205,19 @@ int props_load(struct props *p, const char *path, struct fault *f)
     return 0;
 }
 
+int props_option_file(struct props *p, const struct opts *o, size_t row, struct fault *f)
+{
+    const char *path = opts_text(o, row);
+    return path != NULL ? props_load(p, path, f) : 0;
+}
+
+void props_options(struct props *p, const struct opts *o, size_t row)
+{
+    size_t at = 0;
+    for (const char *word = opts_next(o, row, &at); word != NULL; word = opts_next(o, row, &at))
+        props_word(p, word);
+}
+
 void props_deinit(struct props *p)
 {
     for (size_t i = 0; i < p->count; i++) {

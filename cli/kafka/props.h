@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "cli/kafka/fault.h"
+#include "cli/kafka/opts.h"
 #include "engine/base/bytes.h"
 
 struct props_pair {
@@ -37,4 +38,9 @@ void props_word(struct props *p, const char *word);
 void props_read(struct props *p, struct slice text);
 /* Adds what a file holds; a fault when it cannot be read or has more than PROPS_FILE_MAX bytes. */
 int props_load(struct props *p, const char *path, struct fault *f) MUST_CHECK;
+/* Adds what the file that an option names holds, if the option is given; else as props_load. */
+int props_option_file(struct props *p, const struct opts *o, size_t row,
+                      struct fault *f) MUST_CHECK;
+/* Takes each value of an option that may come often as a "key=value". */
+void props_options(struct props *p, const struct opts *o, size_t row);
 void props_deinit(struct props *p);
