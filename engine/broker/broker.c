@@ -77,6 +77,46 @@ const char *broker_status_text(enum broker_status s)
         return "denied";
     case BROKER_NOT_ENOUGH_REPLICAS:
         return "not enough replicas";
+    case BROKER_BAD_GROUP_ID:
+        return "bad group id";
+    case BROKER_GROUP_LOADING:
+        return "groups are being read";
+    case BROKER_GROUP_UNAVAILABLE:
+        return "could not be written down";
+    case BROKER_UNKNOWN_GROUP:
+        return "unknown group";
+    case BROKER_GROUP_NOT_EMPTY:
+        return "the group has members";
+    case BROKER_GROUP_FULL:
+        return "the group has its most members";
+    case BROKER_GROUP_SUBSCRIBED:
+        return "the group is subscribed to the topic";
+    case BROKER_UNKNOWN_MEMBER:
+        return "unknown member";
+    case BROKER_MEMBER_ID_REQUIRED:
+        return "join again with the member id given";
+    case BROKER_ILLEGAL_GENERATION:
+        return "another generation";
+    case BROKER_REBALANCE:
+        return "the group is being rebalanced";
+    case BROKER_INCONSISTENT_PROTOCOL:
+        return "no protocol that all members have";
+    case BROKER_BAD_SESSION_TIMEOUT:
+        return "session timeout out of bounds";
+    case BROKER_INSTANCE_FENCED:
+        return "another member has the instance id";
+    case BROKER_INSTANCE_HELD:
+        return "the instance id is still in use";
+    case BROKER_MEMBER_EPOCH_FENCED:
+        return "member epoch fenced";
+    case BROKER_MEMBER_EPOCH_STALE:
+        return "member epoch stale";
+    case BROKER_UNKNOWN_ASSIGNOR:
+        return "unknown assignor";
+    case BROKER_BAD_REGEX:
+        return "bad regular expression";
+    case BROKER_METADATA_TOO_LARGE:
+        return "commit metadata too large";
     }
     return "unknown status";
 }
