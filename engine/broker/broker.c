@@ -27,98 +27,55 @@
 
 const char *broker_status_text(enum broker_status s)
 {
+    static const char *const texts[BROKER_STATUS_COUNT] = {
+        [BROKER_OK] = "ok",
+        [BROKER_BAD_REQUEST] = "bad request",
+        [BROKER_UNKNOWN_TOPIC] = "unknown topic",
+        [BROKER_UNKNOWN_PARTITION] = "unknown partition",
+        [BROKER_TOPIC_EXISTS] = "topic exists already",
+        [BROKER_BAD_TOPIC_NAME] = "bad topic name",
+        [BROKER_BAD_PARTITIONS] = "bad number of partitions",
+        [BROKER_BAD_REPLICATION] = "bad replication factor",
+        [BROKER_BAD_CONFIG] = "bad config",
+        [BROKER_BATCH_CORRUPT] = "batch corrupt",
+        [BROKER_BATCH_INVALID] = "batch invalid",
+        [BROKER_BATCH_TIMESTAMP] = "timestamp refused",
+        [BROKER_BATCH_TOO_LARGE] = "batch too large",
+        [BROKER_SEQUENCE_GAP] = "sequence out of order",
+        [BROKER_PRODUCER_FENCED] = "producer fenced",
+        [BROKER_OFFSET_OUT_OF_RANGE] = "offset out of range",
+        [BROKER_LOADING] = "partition is being recovered",
+        [BROKER_DISK_FULL] = "disk full",
+        [BROKER_STORAGE] = "damaged or unreadable",
+        [BROKER_BUSY] = "busy",
+        [BROKER_TIMED_OUT] = "timed out",
+        [BROKER_STOPPING] = "stopping",
+        [BROKER_DENIED] = "denied",
+        [BROKER_NOT_ENOUGH_REPLICAS] = "not enough replicas",
+        [BROKER_BAD_GROUP_ID] = "bad group id",
+        [BROKER_GROUP_LOADING] = "groups are being read",
+        [BROKER_GROUP_UNAVAILABLE] = "could not be written down",
+        [BROKER_UNKNOWN_GROUP] = "unknown group",
+        [BROKER_GROUP_NOT_EMPTY] = "the group has members",
+        [BROKER_GROUP_FULL] = "the group has its most members",
+        [BROKER_GROUP_SUBSCRIBED] = "the group is subscribed to the topic",
+        [BROKER_UNKNOWN_MEMBER] = "unknown member",
+        [BROKER_MEMBER_ID_REQUIRED] = "join again with the member id given",
+        [BROKER_ILLEGAL_GENERATION] = "another generation",
+        [BROKER_REBALANCE] = "the group is being rebalanced",
+        [BROKER_INCONSISTENT_PROTOCOL] = "no protocol that all members have",
+        [BROKER_BAD_SESSION_TIMEOUT] = "session timeout out of bounds",
+        [BROKER_INSTANCE_FENCED] = "another member has the instance id",
+        [BROKER_INSTANCE_HELD] = "the instance id is still in use",
+        [BROKER_MEMBER_EPOCH_FENCED] = "member epoch fenced",
+        [BROKER_MEMBER_EPOCH_STALE] = "member epoch stale",
+        [BROKER_UNKNOWN_ASSIGNOR] = "unknown assignor",
+        [BROKER_BAD_REGEX] = "bad regular expression",
+        [BROKER_METADATA_TOO_LARGE] = "commit metadata too large",
+    };
     ASSERT((unsigned)s < BROKER_STATUS_COUNT);
-    switch (s) {
-    case BROKER_OK:
-        return "ok";
-    case BROKER_BAD_REQUEST:
-        return "bad request";
-    case BROKER_UNKNOWN_TOPIC:
-        return "unknown topic";
-    case BROKER_UNKNOWN_PARTITION:
-        return "unknown partition";
-    case BROKER_TOPIC_EXISTS:
-        return "topic exists already";
-    case BROKER_BAD_TOPIC_NAME:
-        return "bad topic name";
-    case BROKER_BAD_PARTITIONS:
-        return "bad number of partitions";
-    case BROKER_BAD_REPLICATION:
-        return "bad replication factor";
-    case BROKER_BAD_CONFIG:
-        return "bad config";
-    case BROKER_BATCH_CORRUPT:
-        return "batch corrupt";
-    case BROKER_BATCH_INVALID:
-        return "batch invalid";
-    case BROKER_BATCH_TIMESTAMP:
-        return "timestamp refused";
-    case BROKER_BATCH_TOO_LARGE:
-        return "batch too large";
-    case BROKER_SEQUENCE_GAP:
-        return "sequence out of order";
-    case BROKER_PRODUCER_FENCED:
-        return "producer fenced";
-    case BROKER_OFFSET_OUT_OF_RANGE:
-        return "offset out of range";
-    case BROKER_LOADING:
-        return "partition is being recovered";
-    case BROKER_DISK_FULL:
-        return "disk full";
-    case BROKER_STORAGE:
-        return "damaged or unreadable";
-    case BROKER_BUSY:
-        return "busy";
-    case BROKER_TIMED_OUT:
-        return "timed out";
-    case BROKER_STOPPING:
-        return "stopping";
-    case BROKER_DENIED:
-        return "denied";
-    case BROKER_NOT_ENOUGH_REPLICAS:
-        return "not enough replicas";
-    case BROKER_BAD_GROUP_ID:
-        return "bad group id";
-    case BROKER_GROUP_LOADING:
-        return "groups are being read";
-    case BROKER_GROUP_UNAVAILABLE:
-        return "could not be written down";
-    case BROKER_UNKNOWN_GROUP:
-        return "unknown group";
-    case BROKER_GROUP_NOT_EMPTY:
-        return "the group has members";
-    case BROKER_GROUP_FULL:
-        return "the group has its most members";
-    case BROKER_GROUP_SUBSCRIBED:
-        return "the group is subscribed to the topic";
-    case BROKER_UNKNOWN_MEMBER:
-        return "unknown member";
-    case BROKER_MEMBER_ID_REQUIRED:
-        return "join again with the member id given";
-    case BROKER_ILLEGAL_GENERATION:
-        return "another generation";
-    case BROKER_REBALANCE:
-        return "the group is being rebalanced";
-    case BROKER_INCONSISTENT_PROTOCOL:
-        return "no protocol that all members have";
-    case BROKER_BAD_SESSION_TIMEOUT:
-        return "session timeout out of bounds";
-    case BROKER_INSTANCE_FENCED:
-        return "another member has the instance id";
-    case BROKER_INSTANCE_HELD:
-        return "the instance id is still in use";
-    case BROKER_MEMBER_EPOCH_FENCED:
-        return "member epoch fenced";
-    case BROKER_MEMBER_EPOCH_STALE:
-        return "member epoch stale";
-    case BROKER_UNKNOWN_ASSIGNOR:
-        return "unknown assignor";
-    case BROKER_BAD_REGEX:
-        return "bad regular expression";
-    case BROKER_METADATA_TOO_LARGE:
-        return "commit metadata too large";
-    }
-    return "unknown status";
+    ASSERT(texts[s] != NULL);
+    return texts[s];
 }
 
 int64_t broker_now(const struct broker *b)
