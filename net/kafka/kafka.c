@@ -123,6 +123,8 @@ static void kafka_frame(void *ctx, struct conn *conn, struct conn_request *r)
     ASSERT(c != NULL && r->conn == conn);
     k->requests++;
     int e = kp_take_request_header(&body, &h, &api);
+    if (e == 0 && !kp_is_offered(api))
+        e = KP_UNKNOWN_API;
     *c = (struct kafka_call){.k = k,
                              .r = r,
                              .kind = {api, KP_REQUEST, h.api_version},
@@ -226,7 +228,7 @@ int kafka_open(const struct kafka_options *o, struct kafka **out)
     memcpy(k->cluster_id, info.cluster_id, sizeof k->cluster_id);
     k->node_id = info.node_id;
     for (unsigned i = 0; i < KP_API_COUNT; i++)
-        ASSERT(kafka_api_of((enum kp_api)i)->run != NULL);
+        ASSERT(!kp_is_offered((enum kp_api)i) || kafka_api_of((enum kp_api)i)->run != NULL);
     k->sessions = kafka_sessions_new(o->seed);
     int r = kafka_open_front(k);
     for (unsigned i = 0; r == 0 && i < o->listener_count; i++)

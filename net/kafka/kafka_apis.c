@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * kafka_apis: the table of what is served. See kafka.h. Versions and keys are the schema's: each of
- * its APIs has a row here, which kafka_open asserts.
+ * kafka_apis: the table of what is served. See kafka.h. Versions and keys are the schema's: each
+ * API that it offers has a row here, which kafka_open asserts.
  */
 #include "net/kafka/kafka_priv.h"
 

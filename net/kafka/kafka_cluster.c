@@ -21,6 +21,8 @@ void kafka_api_versions(struct kafka_call *c)
         return;
     }
     for (unsigned i = 0; i < KP_API_COUNT; i++) {
+        if (!kp_is_offered((enum kp_api)i))
+            continue;
         struct kp_versions v = kp_offered((enum kp_api)i);
         keys[count] =
             (struct kp_api_versions_response_api_key){kp_key((enum kp_api)i), v.min, v.max};

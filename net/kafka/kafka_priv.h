@@ -106,7 +106,7 @@ struct kafka_api {
     bool decoded; /* by the tables, into call->request */
     void (*run)(struct kafka_call *c);
 };
-/* Never NULL. */
+/* Of an API that is offered; never NULL. */
 const struct kafka_api *kafka_api_of(enum kp_api api);
 
 /* --- handlers --- */

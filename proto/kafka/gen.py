@@ -8,7 +8,7 @@
 
 The notation, a line each; `#` starts a comment, deeper indentation is inside:
 
-    api NAME KEY  known A-B  offer A-B  flexible N|never  [bare]     then `request` and `response`
+    api NAME KEY  known A-B  offer A-B|none  flexible N|never  [bare]    then `request` and `response`
     header request|response  known A-B  flexible N                   its fields follow
     FIELD TYPE  [VERSIONS]  [tagN]  [= DEFAULT]  [plain]
 
@@ -19,7 +19,8 @@ The notation, a line each; `#` starts a comment, deeper indentation is inside:
     DEFAULT   value where the field is not on the wire: a number or true. Without it 0, false, empty; null
               for what may be null
     plain     keeps the sizes of the versions that are not flexible
-    known     versions that are decoded; offer: those that ApiVersions tells
+    known     versions that are decoded; offer: those that ApiVersions tells. `none`: it does not tell
+              the key, and the front answers it no more than a key it has never heard of
     bare      answers carry response header 0 always
 
 The digest has a line per message and version, with a hash over its exact layout: what a change of the
@@ -85,7 +86,9 @@ class Api:
             if word == "bare":
                 self.bare = True
             elif word in ("known", "offer") and words:
-                setattr(self, word, span(words.pop(0), self.line))
+                text = words.pop(0)
+                nothing = word == "offer" and text == "none"
+                setattr(self, word, (NEVER, NEVER) if nothing else span(text, self.line))
             elif word == "flexible" and words:
                 self.flexible = NEVER if words[0] == "never" else number(words[0], self.line)
                 words.pop(0)
@@ -93,6 +96,10 @@ class Api:
                 raise Bad(f"{self.line}: '{word}' is not understood")
         if self.known is None or self.flexible is None:
             raise Bad(f"{self.line}: known and flexible are wanted")
+
+    def offers_known(self):
+        """It may begin lower, never end higher."""
+        return self.offer is not None and (self.offer[0] == NEVER or self.offer[1] <= self.known[1])
 
     def flex(self, version):
         return version >= self.flexible
@@ -133,7 +140,7 @@ class Reader:
         elif words[0] == "api" and len(words) > 2 and re.fullmatch(NAME, words[1]):
             self.api = Api(words[1], words[3:], line)
             self.api.key = number(words[2], line)
-            if self.api.offer is None or self.api.offer[1] > self.api.known[1] or self.api.key < 0:
+            if not self.api.offers_known() or self.api.key < 0:
                 raise Bad(f"{line}: an api wants a key and an offer within what is known")
             self.apis.append(self.api)
             self.stack = None

@@ -60,9 +60,15 @@ struct kp_versions kp_known(enum kp_api api)
     return (struct kp_versions){row->known_min, row->known_max};
 }
 
+bool kp_is_offered(enum kp_api api)
+{
+    return kp_row(api)->offer_min != UINT8_MAX;
+}
+
 struct kp_versions kp_offered(enum kp_api api)
 {
     const struct kp_api_row *row = kp_row(api);
+    ASSERT(kp_is_offered(api));
     return (struct kp_versions){row->offer_min, row->offer_max};
 }
 

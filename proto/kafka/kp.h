@@ -72,8 +72,10 @@ int kp_find(int16_t key, enum kp_api *out) MUST_CHECK;
 int16_t kp_key(enum kp_api api);
 /* "ListOffsets"; static. */
 const char *kp_name(enum kp_api api);
-/* What is decoded, and what ApiVersions tells (which may begin lower, see the schema). */
+/* What is decoded, and what ApiVersions tells (which may begin lower, see the schema). An API that
+ * is known need not be offered; kp_offered wants one that is. */
 struct kp_versions kp_known(enum kp_api api);
+bool kp_is_offered(enum kp_api api);
 struct kp_versions kp_offered(enum kp_api api);
 bool kp_is_known(enum kp_api api, int16_t version);
 bool kp_is_flexible(enum kp_api api, int16_t version);

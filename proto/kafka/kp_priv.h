@@ -58,7 +58,7 @@ struct kp_api_row {
     int16_t key;
     uint8_t known_min;
     uint8_t known_max;
-    uint8_t offer_min;
+    uint8_t offer_min; /* 255: not offered */
     uint8_t offer_max;
     uint8_t flexible;    /* first flexible version; 255 none */
     bool bare;           /* answers carry header 0 always */

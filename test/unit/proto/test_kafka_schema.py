@@ -49,6 +49,8 @@ FAULTS = [
     ("v2+ tag0", "v2+ tag0\n    more i8 v2+ tag0", 9, "second tag"),
     ("known 0-3", "known 3", 1, "range of versions"),
     ("offer 0-2", "offer 0-4", 1, "offer"),
+    ("offer 0-2", "", 1, "an offer"),
+    ("known 0-3  offer 0-2", "known none  offer none", 1, "range of versions"),
     ("flexible 2", "flexible two", 1, "not a number"),
     ("flexible 2", "stiff 2", 1, "not understood"),
     ("response\n", "request\n", 6, "second request"),
