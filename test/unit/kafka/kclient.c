@@ -91,6 +91,16 @@ void kclient_turn(struct kclient *c)
     kafka_check(c->k);
 }
 
+void kclient_send_bytes(struct kclient *c, struct slice bytes)
+{
+    for (size_t at = 0; at < bytes.size;) {
+        ssize_t n = send(c->fd, bytes.p + at, bytes.size - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+        ck_assert(n > 0 || errno == EAGAIN);
+        at += n > 0 ? (size_t)n : 0;
+        kclient_turn(c);
+    }
+}
+
 void kclient_send(struct kclient *c, enum kp_api api, int16_t version, const void *request)
 {
     struct buf out = {0};
@@ -99,12 +109,7 @@ void kclient_send(struct kclient *c, enum kp_api api, int16_t version, const voi
     h.correlation_id = ++c->correlation_id;
     h.client_id = slice_str("kclient");
     ck_assert_int_eq(kp_encode_request(kind, &h, request, &out), 0);
-    for (size_t at = 0; at < out.size;) {
-        ssize_t n = send(c->fd, out.p + at, out.size - at, MSG_DONTWAIT | MSG_NOSIGNAL);
-        ck_assert(n > 0 || errno == EAGAIN);
-        at += n > 0 ? (size_t)n : 0;
-        kclient_turn(c);
-    }
+    kclient_send_bytes(c, buf_slice(&out));
     buf_deinit(&out);
 }
 

@@ -39,6 +39,8 @@ void kclient_connect(struct kclient *c);
 void kclient_hang_up(struct kclient *c);
 /* A turn of the loop. */
 void kclient_turn(struct kclient *c);
+/* Sends bytes as they are. */
+void kclient_send_bytes(struct kclient *c, struct slice bytes);
 /* Sends the request. */
 void kclient_send(struct kclient *c, enum kp_api api, int16_t version, const void *request);
 /* Waits for the answer to the last request; NULL when the connection was ended instead. Valid until
