@@ -140,8 +140,8 @@ struct group_record_target {
 struct group_record_topic {
     uint8_t id[16];
     int32_t *partitions;
-    int32_t *epochs; /* of each partition's assignment, since 4.2, or NULL; current member alone:
-                        a target member has none and they are not written there */
+    int32_t *epochs; /* of each partition's assignment, or NULL; newer than 4.1. Current member
+                        alone: a target member has none and they are not written there */
     size_t partition_count;
 };
 

@@ -188,7 +188,8 @@ static void group_record_consumer_put_topics(struct buf *out,
     struct buf field CLEANUP(buf_deinit) = {0};
     ASSERT(topics != NULL || count == 0);
     group_record_put_compact_count(out, count);
-    for (const struct group_record_topic *t = topics; t < topics + count; t++) {
+    for (size_t i = 0; i < count; i++) {
+        const struct group_record_topic *t = &topics[i];
         buf_append(out, t->id, sizeof t->id);
         group_record_consumer_put_numbers(out, t->partitions, t->partition_count);
         if (!epochs || t->epochs == NULL) {
