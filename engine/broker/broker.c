@@ -178,6 +178,7 @@ int broker_open(const struct broker_env *env, struct broker **out)
     b->clock_shift_ms = broker_wall(b) - now;
     b->next_retention_ms = now + config_i64(env->config, CONFIG_RETENTION_CHECK_MS);
     b->next_flush_ms = b->next_space_ms = b->next_expire_ms = now + 1000;
+    b->groups = broker_groups_new(b);
     broker_check_space(b);
     *out = b;
     return 0;
@@ -240,14 +241,16 @@ static void broker_deliver_admin(struct broker *b)
 static bool broker_has_ready(const struct broker *b)
 {
     return !list_empty(&b->ready_produce) || !list_empty(&b->ready_fetch) ||
-           !list_empty(&b->ready_offsets) || !list_empty(&b->ready_admin);
+           !list_empty(&b->ready_offsets) || !list_empty(&b->ready_admin) ||
+           broker_groups_has_ready(b->groups);
 }
 
 static bool broker_parts_quiet(const struct broker *b)
 {
     ASSERT(b->stopping);
     return !broker_rounds_out(b) && list_empty(&b->due[0]) && list_empty(&b->due[1]) &&
-           b->loading == 0 && b->admins == 0 && list_empty(&b->deleting) && !b->space.out;
+           b->loading == 0 && b->admins == 0 && list_empty(&b->deleting) && !b->space.out &&
+           broker_groups_quiet(b->groups);
 }
 
 static void broker_stop_checkpoint(struct bpart *p, bool many)
@@ -288,9 +291,13 @@ static void broker_stop_step(struct broker *b)
     }
     if (!b->checkpointed) {
         broker_stop_checkpoints(b);
+    } else if (coord_view_busy(b->coord) || broker_groups_view_busy(b->groups)) {
+        return;
     } else if (coord_view_due(b->coord)) {
         coord_view_commit(b->coord, b->env.work);
-    } else if (!coord_view_busy(b->coord) && b->env.work->pending == 0) {
+    } else if (broker_groups_view_due(b->groups) && !coord_view_lost(b->coord)) {
+        broker_groups_view(b->groups, true);
+    } else if (b->env.work->pending == 0) {
         ASSERT(b->in_flight_size == 0 && b->fetch_deadlines.count == 0);
         ASSERT(list_empty(&b->trims) && list_empty(&b->stalled_pids));
         broker_unflag_error(b);
@@ -309,11 +316,14 @@ void broker_run(struct broker *b)
         broker_periodic(b);
     broker_fetch_timers(b);
     broker_delete_some(b);
+    broker_groups_run(b->groups);
     broker_start_rounds(b);
     broker_deliver_produce(b);
     broker_deliver_fetch(b);
     broker_deliver_offsets(b);
     broker_deliver_admin(b);
+    broker_groups_deliver(b->groups);
+    broker_groups_flush(b->groups);
     broker_start_rounds(b); /* what the callbacks asked for */
     broker_stop_step(b);
     broker_start_rounds(b);
@@ -326,12 +336,15 @@ int64_t broker_next_ms(const struct broker *b)
     ASSERT(n == NULL || n->slot == 1);
     if (broker_has_ready(b) || (b->stopping && !b->stopped))
         return broker_now(b);
+    int64_t groups = broker_groups_next_ms(b->groups);
+    next = groups < next ? groups : next;
     return n != NULL && n->at < next ? n->at : next;
 }
 
 void broker_stop(struct broker *b)
 {
     b->stopping = true;
+    broker_groups_stop(b->groups);
     broker_fetch_fail_all(b);
     ASSERT(b->fetch_deadlines.count == 0); /* what has a worker ends with it */
 }
@@ -364,6 +377,7 @@ struct broker *broker_free(struct broker *b)
         return NULL;
     ASSERT(b->coord != NULL && b->dir != NULL);
     broker_abandon(b);
+    b->groups = broker_groups_free(b->groups);
     broker_free_topics(b);
     part_close(b->meta_part.part);
     store_deinit(&b->store);
@@ -419,4 +433,5 @@ void broker_check(const struct broker *b)
     }
     ASSERT(partitions == b->partition_count);
     part_check(b->meta_part.part);
+    broker_groups_check(b->groups);
 }

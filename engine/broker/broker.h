@@ -273,6 +273,7 @@ struct broker_admin {
     size_t config_count;
     bool validate_only;
     bool automatic; /* create on first use: obeys auto.create.topics.enable */
+    bool internal;  /* create: one of the broker's own, asked for by the broker itself */
     int64_t before; /* trim: offset, -1 the end */
     /* results */
     enum broker_status status;

@@ -201,7 +201,7 @@ static bool broker_create_check(struct broker *b, struct broker_admin *a, int32_
     struct topic *t = fault == NULL ? broker_find_topic(b, a->topic) : NULL;
     if (fault != NULL)
         broker_admin_refuse(b, a, BROKER_BAD_TOPIC_NAME, "%s", fault);
-    else if (catalog_name_internal(a->topic))
+    else if (catalog_name_internal(a->topic) && !a->internal)
         broker_admin_refuse(b, a, BROKER_DENIED,
                             "names that begin with \"__\" are the broker's own");
     else if (t != NULL && t->deleting)
@@ -312,7 +312,7 @@ static struct topic *broker_admin_topic(struct broker *b, struct broker_admin *a
     ASSERT(t == NULL || t->revision >= 0);
     if (t == NULL || t->deleting)
         broker_admin_refuse(b, a, BROKER_UNKNOWN_TOPIC, "%s", "");
-    else if (catalog_name_internal(a->topic))
+    else if (catalog_name_internal(a->topic) && a->op != BROKER_TOPIC_ALTER)
         broker_admin_refuse(b, a, BROKER_DENIED, "this topic is the broker's own");
     else if (t->busy)
         broker_admin_refuse(b, a, BROKER_BUSY, "another change of this topic is under way");
@@ -531,6 +531,8 @@ static void broker_delete_begin(struct broker_change *c)
     ASSERT(t->busy && !t->deleting);
     ASSERT(t->deletion == NULL && !list_linked(&t->deletions));
     t->deleting = true;
+    if (b->groups != NULL) /* else a deletion goes on at the start */
+        broker_groups_topics_changed(b->groups, slice_str(t->name));
     for (int32_t i = 0; i < t->record.partitions; i++) {
         struct bpart *p = t->parts[i];
         p->state = BPART_GONE;

@@ -78,6 +78,7 @@ struct broker_group_join {
     int32_t session_timeout_ms;
     int32_t rebalance_timeout_ms; /* < 0: as the session's */
     bool id_required;             /* a new member is given its id first (KIP-394) */
+    bool may_skip;                /* knows skip_assignment (KIP-814) */
     struct slice reason;          /* for the history; p NULL: none */
     /* results */
     struct slice protocol; /* p NULL with an error */

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "engine/broker/broker.h"
+#include "engine/broker/broker_groups.h"
 #include "engine/broker/catalog.h"
 #include "engine/broker/config.h"
 #include "engine/broker/coord.h"
@@ -104,6 +105,7 @@ struct broker {
     struct coord *coord;
     struct bpart meta_part; /* __meta */
     struct meta *view;
+    struct broker_groups *groups;
     struct map topics;     /* name -> struct topic */
     struct map ids;        /* id -> struct topic */
     struct topic **sorted; /* owned array, by name */

@@ -137,6 +137,8 @@ struct topic *broker_add_topic(struct broker *b, struct slice name, struct catal
     ASSERT(old == NULL);
     ASSERT(b->topics.count == b->topic_count);
     broker_refresh_topic(b, t);
+    if (b->groups != NULL)
+        broker_groups_topics_changed(b->groups, SLICE_NULL);
     return t;
 }
 
@@ -182,6 +184,7 @@ void broker_grow_topic(struct broker *b, struct topic *t, int32_t partitions)
         t->parts[i] = bpart_new(b, t, i);
     t->record.partitions = partitions;
     b->partition_count += (size_t)(partitions - before);
+    broker_groups_topics_changed(b->groups, SLICE_NULL);
 }
 
 void broker_free_topics(struct broker *b)

@@ -87,8 +87,19 @@ enum config_broker_key {
     CONFIG_REQUEST_BYTES_MAX, /* queued.max.request.bytes */
     CONFIG_WORKER_THREADS,
     CONFIG_ALLOW_INSECURE,
+    CONFIG_GROUPS_MAX,                  /* groups.max */
+    CONFIG_GROUP_SIZE_MAX,              /* group.max.size */
+    CONFIG_GROUP_SESSION_MIN_MS,        /* group.min.session.timeout.ms */
+    CONFIG_GROUP_SESSION_MAX_MS,        /* group.max.session.timeout.ms */
+    CONFIG_GROUP_INITIAL_DELAY_MS,      /* group.initial.rebalance.delay.ms */
+    CONFIG_GROUP_CONSUMER_SIZE_MAX,     /* group.consumer.max.size */
+    CONFIG_GROUP_CONSUMER_SESSION_MS,   /* group.consumer.session.timeout.ms */
+    CONFIG_GROUP_CONSUMER_HEARTBEAT_MS, /* group.consumer.heartbeat.interval.ms */
+    CONFIG_OFFSETS_RETENTION_MINUTES,   /* offsets.retention.minutes */
+    CONFIG_OFFSETS_RETENTION_CHECK_MS,  /* offsets.retention.check.interval.ms */
+    CONFIG_OFFSET_METADATA_MAX,         /* offset.metadata.max.bytes */
 };
-#define CONFIG_BROKER_KEY_COUNT 14
+#define CONFIG_BROKER_KEY_COUNT 25
 
 /* One row of the table, for help and describe. Static storage. */
 struct config_row {

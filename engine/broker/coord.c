@@ -377,6 +377,12 @@ bool coord_view_busy(const struct coord *c)
     return c->commit.out;
 }
 
+bool coord_view_lost(const struct coord *c)
+{
+    ASSERT(c->part != NULL);
+    return c->view == NULL;
+}
+
 int coord_view_error(struct coord *c)
 {
     ASSERT(c->view_error == 0 || c->view == NULL); /* given up with the first error */

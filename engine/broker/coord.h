@@ -74,6 +74,8 @@ bool coord_view_due(const struct coord *c);
  * `failed`): it will be rebuilt at the next start. */
 void coord_view_commit(struct coord *c, struct work *w);
 bool coord_view_busy(const struct coord *c);
+/* Given up: a commit has failed. */
+bool coord_view_lost(const struct coord *c);
 /* Error of the last view commit, once: 0 or META_FULL or -errno. */
 int coord_view_error(struct coord *c);
 size_t coord_count(const struct coord *c);

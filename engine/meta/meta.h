@@ -40,11 +40,12 @@ enum meta_table {
     META_TABLE_APPLIED = 1, /* key: log name */
     META_TABLE_RECORD = 2,  /* cluster records of the coordination seam; key: record key */
     META_TABLE_PART = 3,    /* mirrors of partition folders; key: "<topic>-<partition>" */
+    META_TABLE_GROUP = 4,   /* groups and committed offsets; key: that of the log's record */
 };
 
-#define META_TABLE_COUNT 3
+#define META_TABLE_COUNT 4
 
-#define META_KEY_MAX     480 /* LMDB's default limit is 511 */
+#define META_KEY_MAX     510 /* LMDB's default limit is 511 */
 #define META_VALUE_MAX   (16u << 20)
 #define META_MAP_MAX     ((size_t)16 << 30)
 
