@@ -14,430 +14,23 @@
  * id takes the old one's place and assignment, in STABLE without a rebalance. New members may have
  * to come twice, the second time with the id they were given (KIP-394): `pending`.
  *
+ * The steps of a rebalance themselves are group_generation.c's.
+ *
  * A connection that breaks changes nothing here: sessions end by time, or by LeaveGroup.
  */
+#include "engine/broker/group_classic_priv.h"
+
 #include <stdlib.h>
 
 #include "engine/base/assert.h"
-#include "engine/broker/groups.h"
-
-/* --- answers --- */
-
-static void group_classic_fail_join(struct group_member *m, enum broker_status status)
-{
-    struct broker_group *req = m->joining;
-    ASSERT(status != BROKER_OK);
-    m->joining = NULL;
-    if (req != NULL)
-        groups_answer(m->group->groups, req, status, NULL);
-}
-
-static void group_classic_fail_sync(struct group_member *m, enum broker_status status)
-{
-    struct broker_group *req = m->syncing;
-    ASSERT(status != BROKER_OK);
-    m->syncing = NULL;
-    if (req != NULL)
-        groups_answer(m->group->groups, req, status, NULL);
-}
-
-static struct slice group_classic_metadata(const struct group_member *m)
-{
-    const struct group *g = m->group;
-    for (size_t i = 0; g->protocol != NULL && i < m->protocol_count; i++)
-        if (slice_equal(m->protocols[i].name, slice_str(g->protocol)))
-            return m->protocols[i].metadata;
-    ASSERT(m->protocols != NULL || m->protocol_count == 0);
-    return slice_str("");
-}
-
-static void group_classic_tell_members(const struct group *g, struct broker_group *req)
-{
-    struct broker_group_joined *all = groups_alloc(req, g->member_count, sizeof *all);
-    size_t count = 0;
-    LIST_EACH (node, &g->members) {
-        const struct group_member *m = LIST_ENTRY(node, struct group_member, link);
-        struct broker_group_joined *j = &all[count++];
-        j->id = groups_copy(req, slice_str(m->id));
-        if (m->instance != NULL)
-            j->instance = groups_copy(req, slice_str(m->instance));
-        j->metadata = groups_copy(req, group_classic_metadata(m));
-    }
-    ASSERT(count == g->member_count);
-    req->join.members = all;
-    req->join.member_count = count;
-}
-
-/* What a member learns of the generation. */
-static void group_classic_joined(struct group_member *m, struct broker_group *req, bool tell,
-                                 const char *leader)
-{
-    const struct group *g = m->group;
-    ASSERT(g->protocol != NULL && leader != NULL);
-    req->join.protocol = groups_copy(req, slice_str(g->protocol));
-    req->join.leader = groups_copy(req, slice_str(leader));
-    req->join.member = groups_copy(req, slice_str(m->id));
-    req->join.generation = g->generation;
-    if (tell)
-        group_classic_tell_members(g, req);
-    group_touch(m, m->session_ms);
-    groups_answer(g->groups, req, BROKER_OK, NULL);
-}
-
-static void group_classic_synced(struct group_member *m, struct broker_group *req)
-{
-    const struct group *g = m->group;
-    ASSERT(req->op == BROKER_GROUP_SYNC && g->protocol != NULL);
-    m->unsynced = false;
-    req->sync.protocol_type = groups_copy(req, slice_str(g->protocol_type));
-    req->sync.protocol = groups_copy(req, slice_str(g->protocol));
-    req->sync.assignment = groups_copy(req, buf_slice(&m->assignment));
-    group_touch(m, m->session_ms);
-    groups_answer(g->groups, req, BROKER_OK, NULL);
-}
-
-/* --- protocols --- */
-
-static bool group_classic_has(const struct group_member *m, struct slice protocol)
-{
-    ASSERT(protocol.p != NULL);
-    for (size_t i = 0; i < m->protocol_count; i++)
-        if (slice_equal(m->protocols[i].name, protocol))
-            return true;
-    return false;
-}
-
-static bool group_classic_all_have(const struct group *g, struct slice protocol,
-                                   const struct group_member *but)
-{
-    ASSERT(g->type == BROKER_GROUP_CLASSIC);
-    LIST_EACH (node, &g->members) {
-        const struct group_member *m = LIST_ENTRY(node, struct group_member, link);
-        if (m != but && !group_classic_has(m, protocol))
-            return false;
-    }
-    return true;
-}
-
-/* One protocol at least that everybody else has. */
-static bool group_classic_fits(const struct group *g, const struct broker_group *req,
-                               const struct group_member *but)
-{
-    const struct broker_group_join *j = &req->join;
-    ASSERT(j->protocol_count > 0);
-    if (g->member_count == (but != NULL))
-        return true;
-    if (!slice_equal(slice_str(g->protocol_type), j->protocol_type))
-        return false;
-    for (size_t i = 0; i < j->protocol_count; i++)
-        if (group_classic_all_have(g, j->protocols[i].name, but))
-            return true;
-    return false;
-}
-
-static size_t group_classic_votes(const struct group *g, struct slice protocol)
-{
-    size_t votes = 0;
-    LIST_EACH (node, &g->members) {
-        const struct group_member *m = LIST_ENTRY(node, struct group_member, link);
-        for (size_t i = 0; i < m->protocol_count; i++) {
-            if (!group_classic_all_have(g, m->protocols[i].name, NULL))
-                continue;
-            votes += slice_equal(m->protocols[i].name, protocol);
-            break;
-        }
-    }
-    ASSERT(votes <= g->member_count);
-    return votes;
-}
-
-/* Each member votes for the first of its protocols that all have; among equals the one that the
- * longest member lists first. */
-static struct slice group_classic_choice(const struct group *g)
-{
-    ASSERT(!list_empty(&g->members));
-    const struct group_member *first = LIST_ENTRY(g->members.next, struct group_member, link);
-    struct slice best = SLICE_NULL;
-    size_t most = 0;
-    for (size_t i = 0; i < first->protocol_count; i++) {
-        struct slice name = first->protocols[i].name;
-        size_t votes = group_classic_all_have(g, name, NULL) ? group_classic_votes(g, name) + 1 : 0;
-        if (votes > most) {
-            best = name;
-            most = votes;
-        }
-    }
-    ASSERT(best.p != NULL); /* each that joined fits the others */
-    return best;
-}
-
-static bool group_classic_same(const struct group_member *m, const struct broker_group_join *j)
-{
-    ASSERT(j->protocols != NULL);
-    if (m->protocol_count != j->protocol_count)
-        return false;
-    for (size_t i = 0; i < j->protocol_count; i++)
-        if (!slice_equal(m->protocols[i].name, j->protocols[i].name) ||
-            !slice_equal(m->protocols[i].metadata, j->protocols[i].metadata))
-            return false;
-    return true;
-}
-
-static struct slice group_classic_keep(uint8_t **at, struct slice s)
-{
-    struct slice kept = slice_of(*at, s.size);
-    ASSERT(*at != NULL);
-    if (s.size > 0)
-        memcpy(*at, s.p, s.size);
-    *at += s.size;
-    return kept;
-}
-
-/* What the member says of itself with every join. */
-static void group_classic_update(struct group_member *m, const struct broker_group *req)
-{
-    const struct broker_group_join *j = &req->join;
-    size_t size = 1, count = j->protocol_count;
-    for (size_t i = 0; i < count; i++)
-        size += j->protocols[i].name.size + j->protocols[i].metadata.size;
-    uint8_t *bytes = assert_memory(malloc(size), size), *at = bytes;
-    struct group_protocol *all = assert_memory(calloc(count, sizeof *all), count * sizeof *all);
-    for (size_t i = 0; i < count; i++) {
-        all[i].name = group_classic_keep(&at, j->protocols[i].name);
-        all[i].metadata = group_classic_keep(&at, j->protocols[i].metadata);
-    }
-    ASSERT(at + 1 == bytes + size);
-    free(m->protocols);
-    free(m->protocol_bytes);
-    m->protocols = all;
-    m->protocol_bytes = bytes;
-    m->protocol_count = count;
-    m->session_ms = j->session_timeout_ms;
-    m->rebalance_ms = j->rebalance_timeout_ms < 0 ? j->session_timeout_ms : j->rebalance_timeout_ms;
-}
-
-/* --- a generation --- */
-
-static int64_t group_classic_rebalance_ms(const struct group *g)
-{
-    int64_t longest = 1;
-    ASSERT(g->type == BROKER_GROUP_CLASSIC);
-    LIST_EACH (node, &g->members) {
-        const struct group_member *m = LIST_ENTRY(node, struct group_member, link);
-        longest = m->rebalance_ms > longest ? m->rebalance_ms : longest;
-    }
-    return longest;
-}
-
-static void group_classic_deadline(struct group *g, int64_t after_ms)
-{
-    ASSERT(after_ms >= 0);
-    ASSERT(g->state == BROKER_GROUP_PREPARING || g->state == BROKER_GROUP_COMPLETING);
-    heap_set(&g->groups->rebalances, &g->timer, g->groups->now + after_ms);
-}
-
-struct group_classic_save {
-    struct groups_wait wait;
-    struct groups *groups;
-    char *name; /* owned: the group may be gone by then */
-    int32_t generation;
-    struct broker_group *join; /* of a static member that came back; NULL none */
-    char *member;              /* owned: its id */
-    char *leader;              /* owned */
-    bool tell;
-};
-
-static struct group_classic_save *group_classic_saving(struct group *g)
-{
-    struct group_classic_save *s = assert_memory(calloc(1, sizeof *s), sizeof *s);
-    ASSERT(g->type == BROKER_GROUP_CLASSIC);
-    s->groups = g->groups;
-    s->name = (char *)slice_dup(slice_str(g->name));
-    s->generation = g->generation;
-    groups_save_classic(g);
-    return s;
-}
-
-/* The group as it was when this was put, or NULL. */
-static struct group *group_classic_saved(struct group_classic_save *s, int result)
-{
-    struct group *g = groups_find(s->groups, slice_str(s->name));
-    ASSERT(s->name != NULL);
-    if (g != NULL && result != 0)
-        g->unsaved = true;
-    return g == NULL || g->type != BROKER_GROUP_CLASSIC || g->generation != s->generation ? NULL
-                                                                                          : g;
-}
-
-static void group_classic_save_free(struct group_classic_save *s)
-{
-    ASSERT(s->join == NULL);
-    free(s->name);
-    free(s->member);
-    free(s->leader);
-    free(s);
-}
-
-static void group_classic_emptied_done(struct groups_wait *w, int result)
-{
-    struct group_classic_save *s = LIST_ENTRY(w, struct group_classic_save, wait);
-    ASSERT(s->join == NULL);
-    (void)group_classic_saved(s, result);
-    group_classic_save_free(s);
-}
-
-static void group_classic_emptied(struct group *g)
-{
-    ASSERT(g->member_count == 0);
-    heap_remove(&g->groups->rebalances, &g->timer);
-    free(g->protocol);
-    g->protocol = NULL;
-    group_set_state(g, BROKER_GROUP_EMPTY);
-    group_event_end(g);
-    struct group_classic_save *s = group_classic_saving(g);
-    s->wait.done = group_classic_emptied_done;
-    g->groups->env.wait(g->groups->env.ctx, &s->wait);
-}
-
-/* Those who are not back are out, but for static members, which have their session's time. */
-static void group_classic_drop_late(struct group *g)
-{
-    ASSERT(g->state == BROKER_GROUP_PREPARING);
-    LIST_EACH_SAFE (node, &g->members) {
-        struct group_member *m = LIST_ENTRY(node, struct group_member, link);
-        if (m->joining == NULL && m->instance == NULL)
-            group_remove_member(m);
-    }
-}
-
-static struct group_member *group_classic_elect(struct group *g)
-{
-    if (g->leader != NULL && g->leader->joining != NULL)
-        return g->leader;
-    LIST_EACH (node, &g->members) {
-        struct group_member *m = LIST_ENTRY(node, struct group_member, link);
-        ASSERT(m->group == g);
-        if (m->joining != NULL)
-            return m;
-    }
-    return NULL;
-}
-
-static void group_classic_start_generation(struct group *g)
-{
-    ASSERT(g->leader != NULL && g->leader->joining != NULL);
-    struct slice protocol = group_classic_choice(g);
-    free(g->protocol);
-    g->protocol = (char *)slice_dup(protocol);
-    group_set_state(g, BROKER_GROUP_COMPLETING);
-    g->storing = false;
-    group_classic_deadline(g, group_classic_rebalance_ms(g));
-    LIST_EACH (node, &g->members) {
-        struct group_member *m = LIST_ENTRY(node, struct group_member, link);
-        struct broker_group *req = m->joining;
-        m->joining = NULL;
-        m->unsynced = req != NULL;
-        buf_reset(&m->assignment);
-        if (req != NULL)
-            group_classic_joined(m, req, m == g->leader, g->leader->id);
-    }
-}
-
-static void group_classic_complete(struct group *g)
-{
-    ASSERT(g->state == BROKER_GROUP_PREPARING);
-    group_classic_drop_late(g);
-    struct group_member *leader = group_classic_elect(g);
-    if (leader == NULL && g->member_count > 0) { /* static members, all of them away */
-        group_classic_deadline(g, group_classic_rebalance_ms(g));
-        return;
-    }
-    g->initial = false;
-    g->generation = g->generation == INT32_MAX ? 1 : g->generation + 1;
-    g->leader = leader;
-    if (leader == NULL)
-        group_classic_emptied(g);
-    else
-        group_classic_start_generation(g);
-}
-
-static void group_classic_try(struct group *g)
-{
-    ASSERT(g->state == BROKER_GROUP_PREPARING);
-    if (g->initial && g->member_count > 0)
-        return;
-    if (g->pending_count > 0)
-        return;
-    LIST_EACH (node, &g->members) {
-        if (LIST_ENTRY(node, struct group_member, link)->joining == NULL)
-            return;
-    }
-    group_classic_complete(g);
-}
-
-static void group_classic_prepare(struct group *g, enum broker_group_cause cause,
-                                  const char *member, struct slice reason)
-{
-    int64_t delay = groups_config(g->groups, CONFIG_GROUP_INITIAL_DELAY_MS);
-    ASSERT(g->type == BROKER_GROUP_CLASSIC);
-    if (g->state == BROKER_GROUP_PREPARING)
-        return;
-    bool initial = g->state == BROKER_GROUP_EMPTY && delay > 0;
-    LIST_EACH (node, &g->members) {
-        struct group_member *m = LIST_ENTRY(node, struct group_member, link);
-        group_classic_fail_sync(m, BROKER_REBALANCE);
-        if (g->state == BROKER_GROUP_COMPLETING)
-            buf_reset(&m->assignment);
-    }
-    group_event_begin(g, cause, member, reason);
-    group_set_state(g, BROKER_GROUP_PREPARING);
-    g->storing = false;
-    g->initial = initial;
-    g->more_came = false;
-    int64_t longest = group_classic_rebalance_ms(g);
-    g->initial_left_ms = longest > delay ? longest - delay : 0;
-    group_classic_deadline(g, initial ? delay : longest);
-}
-
-void group_classic_timer(struct group *g)
-{
-    int64_t delay = groups_config(g->groups, CONFIG_GROUP_INITIAL_DELAY_MS);
-    ASSERT(g->state == BROKER_GROUP_PREPARING || g->state == BROKER_GROUP_COMPLETING);
-    if (g->state == BROKER_GROUP_PREPARING) {
-        if (g->initial && g->more_came && g->initial_left_ms > 0) {
-            delay = delay < g->initial_left_ms ? delay : g->initial_left_ms;
-            g->initial_left_ms -= delay;
-            g->more_came = false;
-            group_classic_deadline(g, delay);
-        } else {
-            group_classic_complete(g);
-        }
-        return;
-    }
-    group_classic_deadline(g, group_classic_rebalance_ms(g));
-    if (g->storing) /* the disk's time, not the members' */
-        return;
-    char *late = NULL;
-    LIST_EACH_SAFE (node, &g->members) {
-        struct group_member *m = LIST_ENTRY(node, struct group_member, link);
-        if (!m->unsynced || m->syncing != NULL)
-            continue;
-        free(late);
-        late = (char *)slice_dup(slice_str(m->id));
-        group_remove_member(m);
-    }
-    group_classic_prepare(g, BROKER_GROUP_CAUSE_LATE, late, SLICE_NULL);
-    free(late);
-    group_classic_try(g);
-}
 
 /* --- join --- */
 
 static void group_classic_park(struct group_member *m, struct broker_group *req)
 {
     struct group *g = m->group;
-    group_classic_fail_join(m, BROKER_REBALANCE); /* the one it sent before */
-    group_classic_update(m, req);
+    group_generation_fail_join(m, BROKER_REBALANCE); /* the one it sent before */
+    group_generation_update(m, req);
     m->joining = req;
     ASSERT(g->state == BROKER_GROUP_PREPARING || g->state == BROKER_GROUP_COMPLETING ||
            g->state == BROKER_GROUP_STABLE || g->state == BROKER_GROUP_EMPTY);
@@ -453,13 +46,13 @@ static void group_classic_rejoin(struct group_member *m, struct broker_group *re
                                  enum broker_group_cause cause)
 {
     struct group *g = m->group;
-    group_classic_fail_sync(m, BROKER_REBALANCE);
+    group_generation_fail_sync(m, BROKER_REBALANCE);
     group_classic_park(m, req);
-    group_classic_prepare(g, cause, m->id, req->join.reason);
+    group_generation_prepare(g, cause, m->id, req->join.reason);
     ASSERT(g->state == BROKER_GROUP_PREPARING);
     if (g->initial && cause == BROKER_GROUP_CAUSE_JOINED && g->member_count > 1)
         g->more_came = true;
-    group_classic_try(g);
+    group_generation_try(g);
 }
 
 static void group_classic_add(struct group *g, char *id, struct broker_group *req)
@@ -512,14 +105,14 @@ void group_classic_pending_expired(struct group_pending *p)
     free(group_classic_unpend(p));
     ASSERT(g->type == BROKER_GROUP_CLASSIC);
     if (g->state == BROKER_GROUP_PREPARING)
-        group_classic_try(g);
+        group_generation_try(g);
 }
 
 static void group_classic_back_done(struct groups_wait *w, int result)
 {
-    struct group_classic_save *s = LIST_ENTRY(w, struct group_classic_save, wait);
+    struct group_generation_save *s = LIST_ENTRY(w, struct group_generation_save, wait);
     struct broker_group *req = s->join;
-    struct group *g = group_classic_saved(s, result);
+    struct group *g = group_generation_saved(s, result);
     struct group_member *m = g == NULL ? NULL : group_find_member(g, slice_str(s->member));
     ASSERT(req != NULL);
     s->join = NULL;
@@ -530,8 +123,8 @@ static void group_classic_back_done(struct groups_wait *w, int result)
     else if (g->state != BROKER_GROUP_STABLE)
         groups_answer(s->groups, req, BROKER_REBALANCE, NULL);
     else
-        group_classic_joined(m, req, s->tell, s->leader);
-    group_classic_save_free(s);
+        group_generation_joined(m, req, s->tell, s->leader);
+    group_generation_save_free(s);
 }
 
 /* A static member that is back while nothing else changes: it goes on with what it had. A client
@@ -543,7 +136,7 @@ static void group_classic_back(struct group_member *m, struct broker_group *req,
     struct group *g = m->group;
     ASSERT(g->state == BROKER_GROUP_STABLE && g->leader != NULL);
     bool leads = g->leader == m;
-    struct group_classic_save *s = group_classic_saving(g);
+    struct group_generation_save *s = group_generation_saving(g);
     s->join = req;
     s->member = (char *)slice_dup(slice_str(m->id));
     s->leader = (char *)slice_dup(slice_str(req->join.may_skip ? g->leader->id : old_leader));
@@ -559,8 +152,8 @@ static void group_classic_replace(struct group_member *m, struct broker_group *r
     char *old = m->id;
     ASSERT(m->instance != NULL && g->type == BROKER_GROUP_CLASSIC);
     char *old_leader = (char *)slice_dup(slice_str(g->leader == NULL ? "" : g->leader->id));
-    group_classic_fail_join(m, BROKER_INSTANCE_FENCED);
-    group_classic_fail_sync(m, BROKER_INSTANCE_FENCED);
+    group_generation_fail_join(m, BROKER_INSTANCE_FENCED);
+    group_generation_fail_sync(m, BROKER_INSTANCE_FENCED);
     (void)map_remove(&g->by_id, slice_str(old));
     m->id = groups_new_id(g->groups, req->instance);
     void *other = map_put(&g->by_id, slice_str(m->id), m);
@@ -568,8 +161,8 @@ static void group_classic_replace(struct group_member *m, struct broker_group *r
     free(old);
     group_touch(m, req->join.session_timeout_ms);
     if (g->state == BROKER_GROUP_STABLE && g->leader != NULL) {
-        group_classic_update(m, req);
-        if (slice_equal(group_classic_choice(g), slice_str(g->protocol)))
+        group_generation_update(m, req);
+        if (slice_equal(group_generation_choice(g), slice_str(g->protocol)))
             group_classic_back(m, req, old_leader);
         else
             group_classic_rejoin(m, req, BROKER_GROUP_CAUSE_REPLACED);
@@ -590,7 +183,7 @@ static void group_classic_join_new(struct group *g, struct broker_group *req)
 {
     struct group_member *same = group_find_instance(g, req->instance);
     ASSERT(req->member.size == 0);
-    if (!group_classic_fits(g, req, same))
+    if (!group_generation_fits(g, req, same))
         groups_answer(g->groups, req, BROKER_INCONSISTENT_PROTOCOL, NULL);
     else if (same != NULL)
         group_classic_replace(same, req);
@@ -625,7 +218,7 @@ static void group_classic_join_known(struct group *g, struct broker_group *req)
     struct groups *gs = g->groups;
     struct group_member *m;
     struct group_pending *p = group_classic_pending(g, req->member);
-    if (p != NULL && !group_classic_fits(g, req, NULL))
+    if (p != NULL && !group_generation_fits(g, req, NULL))
         return groups_answer(gs, req, BROKER_INCONSISTENT_PROTOCOL, NULL);
     if (p != NULL && group_classic_full(g))
         return groups_answer(gs, req, BROKER_GROUP_FULL, NULL);
@@ -635,13 +228,13 @@ static void group_classic_join_known(struct group *g, struct broker_group *req)
     if (status != BROKER_OK)
         return groups_answer(gs, req, status, NULL);
     ASSERT(g->state != BROKER_GROUP_EMPTY);
-    if (!group_classic_fits(g, req, m))
+    if (!group_generation_fits(g, req, m))
         return groups_answer(gs, req, BROKER_INCONSISTENT_PROTOCOL, NULL);
-    bool leads = g->leader == m, same = group_classic_same(m, &req->join);
+    bool leads = g->leader == m, same = group_generation_same(m, &req->join);
     if (g->state == BROKER_GROUP_COMPLETING && same)
-        group_classic_joined(m, req, leads, g->leader == NULL ? m->id : g->leader->id);
+        group_generation_joined(m, req, leads, g->leader == NULL ? m->id : g->leader->id);
     else if (g->state == BROKER_GROUP_STABLE && same && !leads && g->leader != NULL)
-        group_classic_joined(m, req, false, g->leader->id);
+        group_generation_joined(m, req, false, g->leader->id);
     else
         group_classic_rejoin(m, req, BROKER_GROUP_CAUSE_REJOINED);
 }
@@ -695,8 +288,8 @@ void group_classic_join(struct groups *gs, struct broker_group *req)
 
 static void group_classic_stored(struct groups_wait *w, int result)
 {
-    struct group_classic_save *s = LIST_ENTRY(w, struct group_classic_save, wait);
-    struct group *g = group_classic_saved(s, result);
+    struct group_generation_save *s = LIST_ENTRY(w, struct group_generation_save, wait);
+    struct group *g = group_generation_saved(s, result);
     if (g != NULL && g->state == BROKER_GROUP_COMPLETING && g->storing) {
         g->storing = false;
         if (result == 0) {
@@ -709,15 +302,15 @@ static void group_classic_stored(struct groups_wait *w, int result)
             struct broker_group *req = m->syncing;
             if (result != 0) {
                 buf_reset(&m->assignment);
-                group_classic_fail_sync(m, BROKER_GROUP_UNAVAILABLE);
+                group_generation_fail_sync(m, BROKER_GROUP_UNAVAILABLE);
             } else if (req != NULL) {
                 m->syncing = NULL;
-                group_classic_synced(m, req);
+                group_generation_synced(m, req);
             }
         }
         ASSERT(g->state == (result == 0 ? BROKER_GROUP_STABLE : BROKER_GROUP_COMPLETING));
     }
-    group_classic_save_free(s);
+    group_generation_save_free(s);
 }
 
 /* The leader's word; members it does not name get nothing. */
@@ -736,7 +329,7 @@ static void group_classic_store(struct group *g, const struct broker_group_sync 
                    s->assignments[i].assignment.size);
     }
     g->storing = true;
-    struct group_classic_save *save = group_classic_saving(g);
+    struct group_generation_save *save = group_generation_saving(g);
     save->wait.done = group_classic_stored;
     g->groups->env.wait(g->groups->env.ctx, &save->wait);
 }
@@ -752,7 +345,7 @@ static void group_classic_sync_completing(struct group_member *m, struct broker_
         return;
     }
     ASSERT(m->joining == NULL);
-    group_classic_fail_sync(m, BROKER_REBALANCE); /* the one it sent before */
+    group_generation_fail_sync(m, BROKER_REBALANCE); /* the one it sent before */
     m->syncing = req;
     m->unsynced = false;
     if (m == g->leader && !g->storing)
@@ -785,7 +378,7 @@ void group_classic_sync(struct groups *gs, struct broker_group *req)
     else if (g->state == BROKER_GROUP_COMPLETING)
         group_classic_sync_completing(m, req);
     else
-        group_classic_synced(m, req);
+        group_generation_synced(m, req);
 }
 
 /* --- heartbeat, leave, expiry --- */
@@ -813,12 +406,12 @@ static void group_classic_out(struct group_member *m, enum broker_group_cause ca
 {
     struct group *g = m->group;
     char *id = (char *)slice_dup(slice_str(m->id));
-    group_classic_fail_join(m, BROKER_UNKNOWN_MEMBER);
-    group_classic_fail_sync(m, BROKER_UNKNOWN_MEMBER);
+    group_generation_fail_join(m, BROKER_UNKNOWN_MEMBER);
+    group_generation_fail_sync(m, BROKER_UNKNOWN_MEMBER);
     group_remove_member(m);
     ASSERT(g->state != BROKER_GROUP_EMPTY);
-    group_classic_prepare(g, cause, id, reason);
-    group_classic_try(g);
+    group_generation_prepare(g, cause, id, reason);
+    group_generation_try(g);
     free(id);
 }
 
@@ -889,7 +482,7 @@ void group_classic_refuse(struct group *g, enum broker_status status)
     LIST_EACH (node, &g->members) {
         struct group_member *m = LIST_ENTRY(node, struct group_member, link);
         ASSERT(m->group == g);
-        group_classic_fail_join(m, status);
-        group_classic_fail_sync(m, status);
+        group_generation_fail_join(m, status);
+        group_generation_fail_sync(m, status);
     }
 }

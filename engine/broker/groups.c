@@ -450,7 +450,7 @@ void groups_run(struct groups *gs)
     while ((n = heap_pop_due(&gs->pendings, gs->now)) != NULL)
         group_classic_pending_expired(HEAP_ENTRY(n, struct group_pending, timer));
     while ((n = heap_pop_due(&gs->rebalances, gs->now)) != NULL)
-        group_classic_timer(HEAP_ENTRY(n, struct group, timer));
+        group_generation_timer(HEAP_ENTRY(n, struct group, timer));
     ASSERT(groups_first(gs) == NULL || groups_first(gs)->at > gs->now);
     if (gs->now >= gs->next_sweep_ms)
         groups_sweep(gs);

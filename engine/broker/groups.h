@@ -12,15 +12,16 @@
  *                v
  *              answer: env.ready(req)
  *
- *   groups.c          the groups, requests to their model, timers, topics
- *   groups_load.c     records of the log back to groups, after a start
- *   groups_save.c     groups to records
- *   groups_view.c     looking around
- *   group.c           one group: members, states, history
- *   group_classic.c   JoinGroup, SyncGroup, Heartbeat, LeaveGroup
- *   group_consumer.c  the one heartbeat of KIP-848
- *   group_target.c    its target assignment
- *   group_offsets.c   committed offsets: commit, forget, expiry
+ *   groups.c            the groups, requests to their model, timers, topics
+ *   groups_load.c       records of the log back to groups, after a start
+ *   groups_save.c       groups to records
+ *   groups_view.c       looking around
+ *   group.c             one group: members, states, history
+ *   group_classic.c     JoinGroup, SyncGroup, Heartbeat, LeaveGroup
+ *   group_generation.c  the steps of a classic group's rebalance
+ *   group_consumer.c    the one heartbeat of KIP-848
+ *   group_target.c      its target assignment
+ *   group_offsets.c     committed offsets: commit, forget, expiry
  *
  * What is on disk and what is in memory: an offset is in memory when its record is on disk, never
  * before. A generation or assignment is in memory first, and its answer leaves when the record is
@@ -318,19 +319,23 @@ void group_classic_heartbeat(struct groups *gs, struct broker_group *req);
 void group_classic_leave(struct groups *gs, struct broker_group *req);
 /* The session of a member ended. */
 void group_classic_expired(struct group_member *m);
-/* The time of a rebalance's step ended. */
-void group_classic_timer(struct group *g);
 /* An id that was handed out was not used in time. */
 void group_classic_pending_expired(struct group_pending *p);
 /* Refuses what is parked. */
 void group_classic_refuse(struct group *g, enum broker_status status);
+
+/* --- group_generation.c --------------------------------------------------------------------- */
+
+/* The time of a rebalance's step ended. */
+void group_generation_timer(struct group *g);
+
 /* --- groups_view.c -------------------------------------------------------------------------- */
 
 /* The member's topics in its subscription, and partitions in its assignment (ConsumerProtocol);
  * false where they cannot be read or the group is of another protocol type. In gs->scratch. */
 bool groups_view_topics(const struct group_member *m, struct slice **topics, size_t *count);
 bool groups_view_assigned(const struct group_member *m, struct broker_group_topic **topics,
-                            size_t *count);
+                          size_t *count);
 
 /* --- group_consumer.c ----------------------------------------------------------------------- */
 

@@ -60,7 +60,7 @@ bool groups_view_topics(const struct group_member *m, struct slice **topics, siz
 }
 
 bool groups_view_assigned(const struct group_member *m, struct broker_group_topic **topics,
-                            size_t *count)
+                          size_t *count)
 {
     const struct group *g = m->group;
     ASSERT(g->type == BROKER_GROUP_CLASSIC);
