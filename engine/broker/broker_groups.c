@@ -95,6 +95,7 @@ static void broker_groups_settled(struct part_wait *w, int result)
     struct broker_groups_settle *s = LIST_ENTRY(w, struct broker_groups_settle, wait);
     struct groups_wait *waiter = s->waiter;
     ASSERT(waiter != NULL);
+    ASSERT(waiter->done != NULL);
     free(s);
     waiter->done(waiter, result);
 }
@@ -108,6 +109,7 @@ broker_groups_settle(void *ctx, const struct broker_group_offset_item *item, str
     enum broker_status status = p == NULL ? BROKER_UNKNOWN_TOPIC : bpart_use(p);
     if (status != BROKER_OK)
         return status == BROKER_LOADING ? BROKER_GROUP_LOADING : status;
+    ASSERT(p->part != NULL && w->done != NULL);
     if (item->offset > bpart_visible(p))
         return BROKER_OFFSET_OUT_OF_RANGE;
     if (item->offset <= p->part->durable)
@@ -161,6 +163,7 @@ void broker_groups_deliver(struct broker_groups *bg)
         struct broker_group *req = LIST_ENTRY(n, struct broker_group, priv.link);
         void *results = req->priv.state;
         ASSERT((unsigned)req->status < BROKER_STATUS_COUNT);
+        ASSERT(req->done != NULL);
         req->done(req);
         groups_release(results);
     }
@@ -258,6 +261,7 @@ struct broker_groups *broker_groups_new(struct broker *b)
                                                  .ctx = bg});
     bg->rows = group_rows_new(b->env.seed, b->view, BROKER_GROUPS_LOG);
     ASSERT(bg->phase == BROKER_GROUPS_ROWS);
+    ASSERT(bg->engine->loading);
     broker_groups_tick(bg);
     return bg;
 }
@@ -271,6 +275,7 @@ static void broker_groups_abandon(struct broker_groups *bg)
     ASSERT(list_empty(&bg->batches)); /* part_abort has ended them */
     for (struct list *n = list_pop(&bg->idle); n != NULL; n = list_pop(&bg->idle)) {
         struct groups_wait *w = LIST_ENTRY(n, struct groups_wait, link);
+        ASSERT(w->done != NULL);
         w->done(w, -ECANCELED);
     }
     for (struct list *n = list_pop(&bg->ready); n != NULL; n = list_pop(&bg->ready))
@@ -295,6 +300,8 @@ struct broker_groups *broker_groups_free(struct broker_groups *bg)
 void broker_groups_check(const struct broker_groups *bg)
 {
     ASSERT(bg->phase != BROKER_GROUPS_READY || !bg->engine->loading);
+    ASSERT(bg->open == NULL || bg->open->groups == bg);
+    ASSERT(bg->phase == BROKER_GROUPS_READY || list_empty(&bg->batches));
     groups_check(bg->engine);
 }
 

@@ -29,6 +29,7 @@ static void broker_groups_restart(struct broker_groups *bg)
 {
     struct groups_env env = bg->engine->env;
     ASSERT(bg->engine->loading);
+    ASSERT(bg->phase == BROKER_GROUPS_ROWS);
     groups_free(bg->engine);
     bg->engine = groups_new(&env);
     bg->unreadable = 0;
@@ -39,6 +40,7 @@ static void broker_groups_read_rows(struct broker_groups *bg, const struct part 
 {
     struct meta_applied applied = {.offset = -1};
     struct meta *view = bg->broker->view;
+    ASSERT(bg->phase == BROKER_GROUPS_ROWS && bg->engine->loading);
     int r = coord_view_lost(bg->broker->coord)
                 ? META_DAMAGED
                 : meta_get_applied(view, BROKER_GROUPS_LOG, &applied);
@@ -48,6 +50,7 @@ static void broker_groups_read_rows(struct broker_groups *bg, const struct part 
         r = meta_each(view, META_TABLE_GROUP, SLICE_NULL, broker_groups_row, bg);
     int64_t begin = part == NULL ? 0 : part->log_start;
     bg->applied = applied.offset + 1;
+    ASSERT(r != 0 || bg->applied <= (part == NULL ? 0 : part->durable)); /* B3 */
     if (r != 0 || bg->applied < begin) {
         if (bg->applied > 0 || r != 0)
             broker_groups_restart(bg);
@@ -116,6 +119,7 @@ static bool broker_groups_replay(struct broker_groups *bg, struct bpart *p)
                           .size_max = BROKER_GROUPS_READ,
                           .may_wait = false};
     ASSERT(!bg->warm.out);
+    ASSERT(bg->phase == BROKER_GROUPS_REPLAY && bg->applied < p->part->durable);
     int r = part_read(p->part, &q, &extent, &bg->warm.warm, &next_good);
     if (r == 0) {
         broker_groups_replay_extent(bg, &extent);
@@ -142,6 +146,7 @@ static bool broker_groups_replay(struct broker_groups *bg, struct bpart *p)
 
 static void broker_groups_ready_now(struct broker_groups *bg)
 {
+    ASSERT(bg->phase == BROKER_GROUPS_REPLAY);
     bg->phase = BROKER_GROUPS_READY;
     groups_loaded(bg->engine);
     if (bg->unreadable > 0)
@@ -153,6 +158,7 @@ static void broker_groups_ready_now(struct broker_groups *bg)
 
 bool broker_groups_load(struct broker_groups *bg)
 {
+    ASSERT(bg->phase != BROKER_GROUPS_READY);
     struct bpart *p = broker_groups_bpart(bg);
     if (bg->warm.out)
         return false;

@@ -41,6 +41,7 @@ static struct broker_groups_batch *broker_groups_open(struct broker_groups *bg)
         bg->open = batch;
     }
     ASSERT(batch->groups == bg);
+    ASSERT(batch->bytes.size == 0);
     return batch;
 }
 
@@ -50,6 +51,7 @@ void broker_groups_close(struct broker_groups *bg)
     struct broker_groups_batch *batch = bg->open;
     ASSERT(batch != NULL && batch->bytes.size == 0);
     batch_build_finish(&batch->build, &o, &batch->bytes);
+    ASSERT(batch->bytes.size > 0);
     batch_build_deinit(&batch->build);
     bg->open = NULL;
     list_add_tail(&bg->queued, &batch->link);
@@ -60,6 +62,7 @@ void broker_groups_put(void *ctx, struct slice key, struct slice value)
     struct broker_groups *bg = ctx;
     struct broker_groups_batch *batch = broker_groups_open(bg);
     ASSERT(key.size > 0);
+    ASSERT(bg->phase == BROKER_GROUPS_READY);
     batch_build_add(&batch->build, broker_wall(bg->broker), key, value, NULL, 0);
 }
 
@@ -71,6 +74,7 @@ void broker_groups_wait(void *ctx, struct groups_wait *w)
                         : !list_empty(&bg->batches) ? bg->batches.prev
                                                     : NULL;
     ASSERT(w->done != NULL);
+    ASSERT(!list_linked(&w->link));
     if (bg->open != NULL) {
         list_add_tail(&bg->open->waits, &w->link);
         if (batch_build_size(&bg->open->build) >= BROKER_GROUPS_BATCH)
@@ -99,6 +103,7 @@ static void broker_groups_end(struct broker_groups_batch *batch, int result)
 {
     struct broker_groups *bg = batch->groups;
     struct list waits;
+    ASSERT(bg->open != batch && batch->bytes.size > 0);
     list_init(&waits);
     if (result == 0)
         broker_groups_note(bg, batch);
@@ -128,6 +133,7 @@ static void broker_groups_append(struct broker_groups *bg, struct bpart *p,
     struct part_append *a = &batch->append;
     enum batch_fault fault = batch_parse(buf_slice(&batch->bytes), &a->header);
     ASSERT(fault == BATCH_OK && p->part != NULL);
+    ASSERT(!bg->creating);
     a->batch = batch->bytes.p;
     a->done = broker_groups_appended;
     list_remove(&batch->link);
@@ -152,6 +158,7 @@ static void broker_groups_created(struct broker_admin *req)
 {
     struct broker_groups *bg = req->ctx;
     ASSERT(bg->creating);
+    ASSERT(req == &bg->create);
     bg->creating = false;
     if (req->status == BROKER_OK || req->status == BROKER_TOPIC_EXISTS)
         return;
@@ -171,6 +178,7 @@ static void broker_groups_create(struct broker_groups *bg)
         {slice_str("min.compaction.lag.ms"), slice_str(BROKER_GROUPS_HISTORY)},
         {slice_str("segment.bytes"), slice_str(BROKER_GROUPS_SEGMENT)}};
     ASSERT(!bg->creating);
+    ASSERT(!bg->broker->stopping && broker_groups_bpart(bg) == NULL);
     bg->creating = true;
     memcpy(bg->configs, configs, sizeof configs);
     bg->create = (struct broker_admin){.op = BROKER_TOPIC_CREATE,

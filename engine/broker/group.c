@@ -23,6 +23,7 @@ struct group *group_new(struct groups *gs, struct slice name)
 {
     struct group *g = assert_memory(calloc(1, sizeof *g), sizeof *g);
     ASSERT(name.size > 0 && name.size <= BROKER_GROUP_NAME_MAX);
+    ASSERT(memchr(name.p, 0, name.size) == NULL); /* names are C strings here */
     g->groups = gs;
     g->name = (char *)slice_dup(name);
     g->state = BROKER_GROUP_EMPTY;
@@ -60,6 +61,7 @@ static void group_member_free(struct group_member *m)
 static void group_pending_free(struct group_pending *p)
 {
     ASSERT(p->group->pending_count > 0);
+    ASSERT(list_linked(&p->link));
     p->group->pending_count--;
     list_remove(&p->link);
     heap_remove(&p->group->groups->pendings, &p->timer);
@@ -74,6 +76,7 @@ void group_free(struct group *g)
     while (!list_empty(&g->pending))
         group_pending_free(LIST_ENTRY(g->pending.next, struct group_pending, link));
     ASSERT(g->member_count == 0 && g->pending_count == 0);
+    ASSERT(g->by_id.count == 0 && g->by_instance.count == 0 && g->leader == NULL);
     heap_remove(&g->groups->rebalances, &g->timer);
     group_offsets_clear(g);
     for (size_t i = 0; g->events != NULL && i < BROKER_GROUP_HISTORY_MAX; i++) {
@@ -114,6 +117,7 @@ static bool group_may_become(enum broker_group_type type, enum broker_group_stat
                                    [BROKER_GROUP_STABLE] = E | A | R | S},
     };
     ASSERT((unsigned)type < BROKER_GROUP_TYPE_COUNT && (unsigned)from < BROKER_GROUP_STATE_COUNT);
+    ASSERT((unsigned)to < BROKER_GROUP_STATE_COUNT);
     return (rows[type][from] & (1u << to)) != 0;
 }
 
@@ -142,6 +146,7 @@ void group_become(struct group *g, enum broker_group_type type)
     g->protocol = g->protocol_type = NULL;
     g->leader = NULL;
     g->type = type;
+    ASSERT(!g->recorded && g->timer.slot == 0);
     g->target_epoch = 0;
     g->topics_hash = g->topics_seen = 0;
     g->unsaved = false;
@@ -200,6 +205,7 @@ void group_remove_member(struct group_member *m)
         g->leader = NULL;
     list_remove(&m->link);
     g->member_count--;
+    ASSERT(g->by_id.count == g->member_count && g->by_instance.count <= g->member_count);
     group_member_free(m);
 }
 
@@ -224,6 +230,7 @@ void group_event_begin(struct group *g, enum broker_group_cause cause, const cha
     ASSERT((unsigned)cause < BROKER_GROUP_CAUSE_COUNT);
     size_t size = BROKER_GROUP_HISTORY_MAX * sizeof *g->events;
     group_event_end(g);
+    ASSERT(group_event_last(g) == NULL || group_event_last(g)->ended_ms >= 0); /* one at a time */
     if (g->events == NULL) {
         g->events = assert_memory(calloc(1, size), size);
     }

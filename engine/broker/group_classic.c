@@ -31,6 +31,7 @@ static void group_classic_park(struct group_member *m, struct broker_group *req)
     struct group *g = m->group;
     group_generation_fail_join(m, BROKER_REBALANCE); /* the one it sent before */
     group_generation_update(m, req);
+    ASSERT(req->op == BROKER_GROUP_JOIN && m->syncing == NULL); /* G4 */
     m->joining = req;
     ASSERT(g->state == BROKER_GROUP_PREPARING || g->state == BROKER_GROUP_COMPLETING ||
            g->state == BROKER_GROUP_STABLE || g->state == BROKER_GROUP_EMPTY);
@@ -46,6 +47,7 @@ static void group_classic_rejoin(struct group_member *m, struct broker_group *re
                                  enum broker_group_cause cause)
 {
     struct group *g = m->group;
+    ASSERT(g->type == BROKER_GROUP_CLASSIC && !g->deleting);
     group_generation_fail_sync(m, BROKER_REBALANCE);
     group_classic_park(m, req);
     group_generation_prepare(g, cause, m->id, req->join.reason);
@@ -59,6 +61,7 @@ static void group_classic_add(struct group *g, char *id, struct broker_group *re
 {
     struct group_member *m = group_add_member(g, id, req);
     ASSERT(m->joining == NULL);
+    ASSERT(req->member.size == 0 || slice_equal(slice_str(m->id), req->member)); /* as told */
     group_classic_rejoin(m, req, BROKER_GROUP_CAUSE_JOINED);
 }
 
@@ -66,6 +69,7 @@ static void group_classic_pend(struct group *g, struct broker_group *req)
 {
     struct group_pending *p = assert_memory(calloc(1, sizeof *p), sizeof *p);
     ASSERT(g->pending_count < GROUPS_PENDING_MAX);
+    ASSERT(req->member.size == 0 && req->instance.p == NULL);
     p->group = g;
     p->id = groups_new_id(g->groups, req->client_id);
     list_init(&p->link);
@@ -79,8 +83,10 @@ static void group_classic_pend(struct group *g, struct broker_group *req)
 static struct group_pending *group_classic_pending(const struct group *g, struct slice id)
 {
     ASSERT(id.p != NULL);
+    ASSERT((g->pending_count == 0) == list_empty(&g->pending));
     LIST_EACH (node, &g->pending) {
         struct group_pending *p = LIST_ENTRY(node, struct group_pending, link);
+        ASSERT(p->group == g);
         if (slice_equal(slice_str(p->id), id))
             return p;
     }
@@ -92,6 +98,7 @@ static char *group_classic_unpend(struct group_pending *p)
 {
     char *id = p->id;
     ASSERT(p->group->pending_count > 0 && id != NULL);
+    ASSERT(list_linked(&p->link));
     p->group->pending_count--;
     list_remove(&p->link);
     heap_remove(&p->group->groups->pendings, &p->timer);
@@ -104,6 +111,7 @@ void group_classic_pending_expired(struct group_pending *p)
     struct group *g = p->group;
     free(group_classic_unpend(p));
     ASSERT(g->type == BROKER_GROUP_CLASSIC);
+    ASSERT(g->pending_count < GROUPS_PENDING_MAX);
     if (g->state == BROKER_GROUP_PREPARING)
         group_generation_try(g);
 }
@@ -115,6 +123,7 @@ static void group_classic_back_done(struct groups_wait *w, int result)
     struct group *g = group_generation_saved(s, result);
     struct group_member *m = g == NULL ? NULL : group_find_member(g, slice_str(s->member));
     ASSERT(req != NULL);
+    ASSERT(s->member != NULL && s->leader != NULL);
     s->join = NULL;
     if (result != 0)
         groups_answer(s->groups, req, BROKER_GROUP_UNAVAILABLE, NULL);
@@ -135,6 +144,7 @@ static void group_classic_back(struct group_member *m, struct broker_group *req,
 {
     struct group *g = m->group;
     ASSERT(g->state == BROKER_GROUP_STABLE && g->leader != NULL);
+    ASSERT(m->instance != NULL && old_leader != NULL);
     bool leads = g->leader == m;
     struct group_generation_save *s = group_generation_saving(g);
     s->join = req;
@@ -158,6 +168,7 @@ static void group_classic_replace(struct group_member *m, struct broker_group *r
     m->id = groups_new_id(g->groups, req->instance);
     void *other = map_put(&g->by_id, slice_str(m->id), m);
     ASSERT(other == NULL);
+    ASSERT(g->by_id.count == g->member_count);
     free(old);
     group_touch(m, req->join.session_timeout_ms);
     if (g->state == BROKER_GROUP_STABLE && g->leader != NULL) {
@@ -176,6 +187,7 @@ static bool group_classic_full(const struct group *g)
 {
     int64_t max = groups_config(g->groups, CONFIG_GROUP_SIZE_MAX);
     ASSERT(max > 0);
+    ASSERT(g->type == BROKER_GROUP_CLASSIC);
     return g->member_count >= (size_t)max;
 }
 
@@ -183,6 +195,7 @@ static void group_classic_join_new(struct group *g, struct broker_group *req)
 {
     struct group_member *same = group_find_instance(g, req->instance);
     ASSERT(req->member.size == 0);
+    ASSERT(same == NULL || (same->group == g && same->instance != NULL));
     if (!group_generation_fits(g, req, same))
         groups_answer(g->groups, req, BROKER_INCONSISTENT_PROTOCOL, NULL);
     else if (same != NULL)
@@ -205,6 +218,7 @@ static enum broker_status group_classic_identify(const struct group *g, struct s
 {
     struct group_member *m = group_find_member(g, id), *other = group_find_instance(g, instance);
     ASSERT(out != NULL);
+    ASSERT(g->type == BROKER_GROUP_CLASSIC);
     *out = m;
     if (instance.p != NULL && other == NULL)
         return BROKER_UNKNOWN_MEMBER;
@@ -215,6 +229,7 @@ static enum broker_status group_classic_identify(const struct group *g, struct s
 
 static void group_classic_join_known(struct group *g, struct broker_group *req)
 {
+    ASSERT(req->member.size > 0 && g->type == BROKER_GROUP_CLASSIC);
     struct groups *gs = g->groups;
     struct group_member *m;
     struct group_pending *p = group_classic_pending(g, req->member);
@@ -249,6 +264,7 @@ static bool group_classic_bounds(const struct groups *gs, const struct broker_gr
     for (size_t i = 0; i < j->protocol_count && i < BROKER_GROUP_PROTOCOLS_MAX; i++)
         bytes += j->protocols[i].name.size + j->protocols[i].metadata.size;
     ASSERT(status != NULL);
+    ASSERT(j->protocols != NULL || j->protocol_count == 0);
     if (j->session_timeout_ms < low || j->session_timeout_ms > high)
         *status = BROKER_BAD_SESSION_TIMEOUT;
     else if (j->protocol_count == 0 || j->protocol_count > BROKER_GROUP_PROTOCOLS_MAX ||
@@ -278,6 +294,7 @@ void group_classic_join(struct groups *gs, struct broker_group *req)
         return groups_answer(gs, req, BROKER_INCONSISTENT_PROTOCOL,
                              "the group's members use the consumer protocol");
     group_become(g, BROKER_GROUP_CLASSIC);
+    ASSERT(!g->deleting);
     if (req->member.size == 0)
         group_classic_join_new(g, req);
     else
@@ -300,6 +317,7 @@ static void group_classic_stored(struct groups_wait *w, int result)
         LIST_EACH (node, &g->members) {
             struct group_member *m = LIST_ENTRY(node, struct group_member, link);
             struct broker_group *req = m->syncing;
+            ASSERT(req == NULL || req->op == BROKER_GROUP_SYNC);
             if (result != 0) {
                 buf_reset(&m->assignment);
                 group_generation_fail_sync(m, BROKER_GROUP_UNAVAILABLE);
@@ -317,6 +335,7 @@ static void group_classic_stored(struct groups_wait *w, int result)
 static void group_classic_store(struct group *g, const struct broker_group_sync *s)
 {
     ASSERT(g->state == BROKER_GROUP_COMPLETING && !g->storing);
+    ASSERT(g->leader != NULL && g->leader->syncing != NULL);
     LIST_EACH (node, &g->members) {
         buf_reset(&LIST_ENTRY(node, struct group_member, link)->assignment);
     }
@@ -336,6 +355,7 @@ static void group_classic_store(struct group *g, const struct broker_group_sync 
 
 static void group_classic_sync_completing(struct group_member *m, struct broker_group *req)
 {
+    ASSERT(m->group->state == BROKER_GROUP_COMPLETING);
     struct group *g = m->group;
     size_t bytes = 0;
     for (size_t i = 0; i < req->sync.assignment_count; i++)
@@ -373,6 +393,7 @@ void group_classic_sync(struct groups *gs, struct broker_group *req)
         status = BROKER_INCONSISTENT_PROTOCOL;
     if (status == BROKER_OK && g->state == BROKER_GROUP_PREPARING)
         status = BROKER_REBALANCE;
+    ASSERT(status != BROKER_OK || (m != NULL && m->group == g));
     if (status != BROKER_OK)
         groups_answer(gs, req, status, NULL);
     else if (g->state == BROKER_GROUP_COMPLETING)
@@ -394,6 +415,7 @@ void group_classic_heartbeat(struct groups *gs, struct broker_group *req)
     if (status == BROKER_OK && req->generation != g->generation)
         status = BROKER_ILLEGAL_GENERATION;
     if (status == BROKER_OK) {
+        ASSERT(m != NULL && m->group == g);
         group_touch(m, m->session_ms);
         if (g->state == BROKER_GROUP_PREPARING)
             status = BROKER_REBALANCE;
@@ -405,6 +427,7 @@ static void group_classic_out(struct group_member *m, enum broker_group_cause ca
                               struct slice reason)
 {
     struct group *g = m->group;
+    ASSERT(g->type == BROKER_GROUP_CLASSIC);
     char *id = (char *)slice_dup(slice_str(m->id));
     group_generation_fail_join(m, BROKER_UNKNOWN_MEMBER);
     group_generation_fail_sync(m, BROKER_UNKNOWN_MEMBER);
@@ -412,12 +435,14 @@ static void group_classic_out(struct group_member *m, enum broker_group_cause ca
     ASSERT(g->state != BROKER_GROUP_EMPTY);
     group_generation_prepare(g, cause, id, reason);
     group_generation_try(g);
+    ASSERT(g->state != BROKER_GROUP_STABLE);
     free(id);
 }
 
 void group_classic_expired(struct group_member *m)
 {
     ASSERT(m->group->type == BROKER_GROUP_CLASSIC);
+    ASSERT(m->session.slot == 0); /* it fired */
     if (m->joining != NULL || m->syncing != NULL)
         group_touch(m, m->session_ms);
     else
@@ -429,6 +454,7 @@ static enum broker_status group_classic_leaver(struct group *g, const struct bro
     struct group_pending *p = group_classic_pending(g, l->member);
     struct group_member *m = NULL, *same = group_find_instance(g, l->instance);
     ASSERT(g->type == BROKER_GROUP_CLASSIC);
+    ASSERT(same == NULL || same->group == g);
     if (p != NULL && l->instance.p == NULL) {
         group_classic_pending_expired(p);
         return BROKER_OK;
@@ -451,6 +477,7 @@ static enum broker_status group_classic_consumer_leaver(struct group *g,
     struct group_member *m = l->instance.p != NULL ? group_find_instance(g, l->instance)
                                                    : group_find_member(g, l->member);
     ASSERT(g->type == BROKER_GROUP_CONSUMER);
+    ASSERT(m == NULL || m->group == g);
     if (m == NULL)
         return BROKER_UNKNOWN_MEMBER;
     if (l->member.size > 0 && !slice_equal(slice_str(m->id), l->member))
@@ -462,6 +489,7 @@ void group_classic_leave(struct groups *gs, struct broker_group *req)
 {
     struct group *g = groups_find(gs, req->group);
     ASSERT(req->op == BROKER_GROUP_LEAVE);
+    ASSERT(req->leave.leavers != NULL || req->leave.count == 0);
     for (size_t i = 0; i < req->leave.count; i++) {
         struct broker_group_leaver *l = &req->leave.leavers[i];
         if (l->member.p == NULL)

@@ -39,6 +39,7 @@ static void group_consumer_bump(struct group *g, enum broker_group_cause cause, 
 {
     ASSERT(g->type == BROKER_GROUP_CONSUMER && g->generation >= 0);
     g->generation = g->generation == INT32_MAX ? 1 : g->generation + 1;
+    ASSERT(g->generation > 0);
     g->new_epoch = true;
     group_event_begin(g, cause, member, SLICE_NULL);
 }
@@ -60,6 +61,7 @@ void group_consumer_settle(struct group *g)
     group_set_state(g, state);
     if (state == BROKER_GROUP_STABLE || state == BROKER_GROUP_EMPTY)
         group_event_end(g);
+    ASSERT((g->state == BROKER_GROUP_EMPTY) == (g->member_count == 0)); /* G2 */
 }
 
 /* --- one member's next step --- */
@@ -68,6 +70,7 @@ static bool group_consumer_taken(const struct group *g, const struct group_membe
                                  struct group_tp tp)
 {
     ASSERT(by->group == g);
+    ASSERT(tp.topic != NULL && tp.partition >= 0);
     LIST_EACH (node, &g->members) {
         const struct group_member *m = LIST_ENTRY(node, struct group_member, link);
         if (m != by && (group_set_has(&m->assigned, tp) || group_set_has(&m->revoking, tp)))
@@ -81,6 +84,7 @@ static void group_consumer_advance(struct group_member *m, enum group_member_sta
 {
     struct groups *gs = m->group->groups;
     ASSERT((unsigned)state < GROUP_MEMBER_STATE_COUNT && epoch >= 0);
+    ASSERT(state != GROUP_MEMBER_UNREVOKED || m->revoking.count > 0);
     if (m->epoch != epoch)
         m->previous_epoch = m->epoch < 0 ? 0 : m->epoch;
     m->new_current = m->new_current || m->epoch != epoch || m->state != state ||
@@ -94,6 +98,7 @@ static void group_consumer_advance(struct group_member *m, enum group_member_sta
         heap_remove(&gs->revocations, &m->revocation);
         group_set_clear(&m->revoking);
     }
+    ASSERT((m->revocation.slot != 0) == (state == GROUP_MEMBER_UNREVOKED)); /* G3 */
 }
 
 /* What of its target it can have now. */
@@ -105,6 +110,8 @@ static void group_consumer_next(struct group_member *m, const struct group_set *
     group_set_both(&m->assigned, &m->target, &keep);
     group_set_minus(&m->assigned, &m->target, &give);
     group_set_minus(&m->target, &m->assigned, &want);
+    ASSERT(keep.count + give.count == m->assigned.count);
+    ASSERT(keep.count + want.count == m->target.count);
     if (give.count > 0 && (owned == NULL || group_set_meets(owned, &give))) {
         group_set_move(&m->revoking, &give);
         m->new_current = true;
@@ -129,6 +136,7 @@ static void group_consumer_next(struct group_member *m, const struct group_set *
 static void group_consumer_reconcile(struct group_member *m, const struct group_set *owned)
 {
     ASSERT(m->group->target_epoch == m->group->generation);
+    ASSERT(!m->away);
     switch (m->state) {
     case GROUP_MEMBER_STABLE:
         if (m->epoch != m->group->target_epoch)
@@ -161,6 +169,7 @@ static void group_consumer_saved(struct groups_wait *w, int result)
     struct group_consumer_answer *a = LIST_ENTRY(w, struct group_consumer_answer, wait);
     struct group *g = groups_find(a->groups, slice_str(a->name));
     ASSERT(a->name != NULL);
+    ASSERT(a->req == NULL || a->req->op == BROKER_GROUP_BEAT);
     if (result != 0 && g != NULL)
         g->unsaved = true;
     if (a->req != NULL)
@@ -174,6 +183,7 @@ static void group_consumer_answer(struct group *g, struct broker_group *req, boo
 {
     struct groups *gs = g->groups;
     bool put = groups_save_consumer(g);
+    ASSERT(!g->unsaved && !g->new_epoch && !g->new_target_epoch);
     if (!put && !forced) {
         if (req != NULL)
             groups_answer(gs, req, BROKER_OK, NULL);
@@ -194,6 +204,7 @@ static void group_consumer_tell(const struct group_member *m, struct broker_grou
     struct broker_group_topic *all = groups_alloc(req, s->count, sizeof *all);
     int32_t *numbers = groups_alloc(req, s->count, sizeof *numbers);
     size_t count = 0;
+    ASSERT(req->op == BROKER_GROUP_BEAT);
     for (size_t i = 0; i < s->count; i++) {
         const struct group_topic *t = s->v[i].topic;
         numbers[i] = s->v[i].partition;
@@ -203,6 +214,7 @@ static void group_consumer_tell(const struct group_member *m, struct broker_grou
             memcpy(out->id, t->id, sizeof out->id);
             out->partitions = &numbers[i];
         }
+        ASSERT(count > 0);
         all[count - 1].count++;
     }
     ASSERT(count <= s->count);
@@ -218,6 +230,7 @@ static void group_consumer_fill(const struct group_member *m, struct broker_grou
     if (g->state != BROKER_GROUP_STABLE)
         every = every / GROUP_CONSUMER_HURRY > 0 ? every / GROUP_CONSUMER_HURRY : 1;
     ASSERT(every > 0 && every <= INT32_MAX);
+    ASSERT(g->target_epoch == g->generation);
     req->beat.member = groups_copy(req, slice_str(m->id));
     req->beat.epoch = m->epoch;
     req->beat.interval_ms = (int32_t)every;
@@ -234,6 +247,7 @@ static void group_consumer_out(struct group_member *m, enum broker_group_cause c
     groups_save_gone(m);
     group_remove_member(m);
     ASSERT(g->type == BROKER_GROUP_CONSUMER);
+    ASSERT(g->leader == NULL && !g->deleting);
     group_consumer_bump(g, cause, id);
     if (g->member_count == 0) { /* nobody to compute one for */
         g->target_epoch = g->generation;
@@ -245,6 +259,7 @@ static void group_consumer_out(struct group_member *m, enum broker_group_cause c
 
 enum broker_status group_consumer_remove(struct group_member *m)
 {
+    ASSERT(m->group->type == BROKER_GROUP_CONSUMER);
     struct group *g = m->group;
     group_consumer_out(m, BROKER_GROUP_CAUSE_LEFT);
     group_consumer_answer(g, NULL, true);
@@ -254,6 +269,7 @@ enum broker_status group_consumer_remove(struct group_member *m)
 
 void group_consumer_expired(struct group_member *m)
 {
+    ASSERT(m->session.slot == 0); /* it fired */
     struct group *g = m->group;
     group_consumer_out(m, BROKER_GROUP_CAUSE_EXPIRED);
     ASSERT(g->member_count == g->by_id.count);
@@ -264,6 +280,7 @@ void group_consumer_revocation_late(struct group_member *m)
 {
     struct group *g = m->group;
     ASSERT(m->state == GROUP_MEMBER_UNREVOKED);
+    ASSERT(m->revocation.slot == 0); /* it fired */
     group_consumer_out(m, BROKER_GROUP_CAUSE_LATE);
     group_consumer_answer(g, NULL, true);
 }
@@ -279,9 +296,11 @@ static void group_consumer_leave(struct group_member *m, struct broker_group *re
         return;
     }
     ASSERT(req->generation == BROKER_GROUP_EPOCH_LEAVE_STATIC);
+    ASSERT(m->instance != NULL);
     if (m->state == GROUP_MEMBER_UNREVOKED) /* what it was to give up, it has given up */
         heap_remove(&g->groups->revocations, &m->revocation);
     group_set_clear(&m->revoking);
+    ASSERT(m->revocation.slot == 0);
     m->state = GROUP_MEMBER_STABLE;
     m->previous_epoch = m->epoch;
     m->epoch = BROKER_GROUP_EPOCH_LEAVE_STATIC;
@@ -314,12 +333,14 @@ static char **group_consumer_names(const struct slice *names, size_t count, size
         else
             all[kept++] = all[i];
     }
+    ASSERT(kept <= count);
     *out = kept;
     return all;
 }
 
 static bool group_consumer_new_topics(struct group_member *m, const struct broker_group_beat *b)
 {
+    ASSERT(b->topics != NULL);
     size_t count;
     char **names = group_consumer_names(b->topics, b->topic_count, &count);
     bool same = count == m->topic_count;
@@ -347,12 +368,14 @@ static bool group_consumer_new_string(char **have, struct slice s)
         return false;
     free(*have);
     *have = none ? NULL : (char *)slice_dup(s);
+    ASSERT((*have == NULL) == none);
     return true;
 }
 
 /* Takes what the heartbeat says; true when the member wants something else now. */
 static bool group_consumer_subscribe(struct group_member *m, const struct broker_group *req)
 {
+    ASSERT(req->op == BROKER_GROUP_BEAT);
     const struct broker_group_beat *b = &req->beat;
     bool wants = false, said = false;
     if (b->topics != NULL)
@@ -383,6 +406,7 @@ static bool group_consumer_subscribe(struct group_member *m, const struct broker
 static void group_consumer_rename(struct group_member *m, struct slice id)
 {
     struct group *g = m->group;
+    ASSERT(m->away && m->instance != NULL);
     groups_save_gone(m);
     (void)map_remove(&g->by_id, slice_str(m->id));
     free(m->id);
@@ -396,6 +420,7 @@ static bool group_consumer_full(const struct group *g)
 {
     int64_t max = groups_config(g->groups, CONFIG_GROUP_CONSUMER_SIZE_MAX);
     ASSERT(max > 0);
+    ASSERT(g->type == BROKER_GROUP_CONSUMER);
     return g->member_count >= (size_t)max;
 }
 
@@ -407,6 +432,7 @@ static enum broker_status group_consumer_admit(struct group *g, const struct bro
     struct group_member *same = group_find_instance(g, req->instance);
     struct group_member *m = group_find_member(g, req->member);
     ASSERT(req->generation == BROKER_GROUP_EPOCH_JOIN);
+    ASSERT(req->member.size > 0 && g->type == BROKER_GROUP_CONSUMER);
     if (same != NULL && same != m && !same->away)
         return BROKER_INSTANCE_HELD;
     if (same != NULL) {
@@ -444,6 +470,7 @@ static enum broker_status group_consumer_known(struct group *g, const struct bro
     struct group_member *m = group_find_member(g, req->member);
     struct group_member *same = group_find_instance(g, req->instance);
     ASSERT(out != NULL);
+    ASSERT(req->generation != BROKER_GROUP_EPOCH_JOIN);
     if (m == NULL || (req->instance.p != NULL && same == NULL))
         return BROKER_UNKNOWN_MEMBER;
     if (req->instance.p != NULL && same != m)
@@ -463,6 +490,8 @@ static enum broker_status group_consumer_known(struct group *g, const struct bro
 
 static bool group_consumer_names_fit(const struct broker_group_beat *b)
 {
+    ASSERT(b->topics != NULL || b->topic_count == 0);
+    ASSERT(b->owned != NULL || b->owned_count == 0);
     if (b->topic_count > GROUP_CONSUMER_TOPICS_MAX || b->owned_count > GROUP_CONSUMER_TOPICS_MAX)
         return false;
     for (size_t i = 0; i < b->topic_count; i++)
@@ -508,6 +537,7 @@ static void group_consumer_owned(struct groups *gs, const struct broker_group_be
     ASSERT(b->owned != NULL && out->count == 0);
     for (size_t i = 0; i < b->owned_count; i++) {
         const struct broker_group_topic *t = &b->owned[i];
+        ASSERT(t->partitions != NULL || t->count == 0);
         struct group_topic *topic =
             t->name.p != NULL ? groups_topic(gs, t->name) : groups_topic_by_id(gs, t->id);
         for (size_t k = 0; topic != NULL && k < t->count; k++)
@@ -527,6 +557,7 @@ static void group_consumer_step(struct group_member *m, struct broker_group *req
     bool full = b->rebalance_timeout_ms > 0 && b->owned != NULL &&
                 (b->topics != NULL || b->regex.p != NULL);
     struct group_set before = {0};
+    ASSERT(!m->away && req->generation >= BROKER_GROUP_EPOCH_JOIN);
     group_set_copy(&before, &m->assigned);
     bool wants = group_consumer_subscribe(m, req);
     bool stale = group_target_stale(g);
@@ -538,6 +569,7 @@ static void group_consumer_step(struct group_member *m, struct broker_group *req
         group_consumer_bump(g, BROKER_GROUP_CAUSE_TOPICS, NULL);
     if (g->target_epoch != g->generation)
         group_target_compute(g);
+    ASSERT(g->target_epoch == g->generation);
     group_consumer_reconcile(m, owned);
     m->session_ms = (int32_t)groups_config(g->groups, CONFIG_GROUP_CONSUMER_SESSION_MS);
     group_touch(m, m->session_ms);
@@ -554,6 +586,7 @@ static struct group *group_consumer_group(struct groups *gs, const struct broker
     struct group *g = groups_find(gs, req->group);
     bool joins = req->generation == BROKER_GROUP_EPOCH_JOIN;
     ASSERT(status != NULL);
+    ASSERT(req->op == BROKER_GROUP_BEAT);
     *status = BROKER_UNKNOWN_MEMBER; /* it joins again */
     if (g != NULL && g->type == BROKER_GROUP_CLASSIC && g->state != BROKER_GROUP_EMPTY) {
         *status = BROKER_UNKNOWN_GROUP;
@@ -581,6 +614,7 @@ static void group_consumer_handle(struct groups *gs, struct broker_group *req,
     else if (g != NULL)
         status = group_consumer_known(g, req, owned, &m);
     ASSERT(status != BROKER_OK || m != NULL);
+    ASSERT(g == NULL || !g->deleting);
     if (status != BROKER_OK)
         groups_answer(gs, req, status, NULL);
     else if (req->generation < 0)
@@ -593,6 +627,7 @@ void group_consumer_beat(struct groups *gs, struct broker_group *req)
 {
     enum assignor unused;
     struct group_set owned = {0};
+    ASSERT(req->op == BROKER_GROUP_BEAT);
     if (req->member.size == 0 && req->generation == BROKER_GROUP_EPOCH_JOIN) {
         char *id = groups_new_id(gs, slice_str(""));
         req->member = groups_copy(req, slice_str(id));

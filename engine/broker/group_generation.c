@@ -25,6 +25,7 @@ void group_generation_fail_join(struct group_member *m, enum broker_status statu
 {
     struct broker_group *req = m->joining;
     ASSERT(status != BROKER_OK);
+    ASSERT(req == NULL || req->op == BROKER_GROUP_JOIN);
     m->joining = NULL;
     if (req != NULL)
         groups_answer(m->group->groups, req, status, NULL);
@@ -34,6 +35,7 @@ void group_generation_fail_sync(struct group_member *m, enum broker_status statu
 {
     struct broker_group *req = m->syncing;
     ASSERT(status != BROKER_OK);
+    ASSERT(req == NULL || req->op == BROKER_GROUP_SYNC);
     m->syncing = NULL;
     if (req != NULL)
         groups_answer(m->group->groups, req, status, NULL);
@@ -42,6 +44,7 @@ void group_generation_fail_sync(struct group_member *m, enum broker_status statu
 static struct slice group_generation_metadata(const struct group_member *m)
 {
     const struct group *g = m->group;
+    ASSERT(g->type == BROKER_GROUP_CLASSIC);
     for (size_t i = 0; g->protocol != NULL && i < m->protocol_count; i++)
         if (slice_equal(m->protocols[i].name, slice_str(g->protocol)))
             return m->protocols[i].metadata;
@@ -53,8 +56,10 @@ static void group_generation_tell_members(const struct group *g, struct broker_g
 {
     struct broker_group_joined *all = groups_alloc(req, g->member_count, sizeof *all);
     size_t count = 0;
+    ASSERT(req->op == BROKER_GROUP_JOIN && g->member_count > 0);
     LIST_EACH (node, &g->members) {
         const struct group_member *m = LIST_ENTRY(node, struct group_member, link);
+        ASSERT(count < g->member_count);
         struct broker_group_joined *j = &all[count++];
         j->id = groups_copy(req, slice_str(m->id));
         if (m->instance != NULL)
@@ -72,6 +77,7 @@ void group_generation_joined(struct group_member *m, struct broker_group *req, b
 {
     const struct group *g = m->group;
     ASSERT(g->protocol != NULL && leader != NULL);
+    ASSERT(req->op == BROKER_GROUP_JOIN && m->joining == NULL); /* G4 */
     req->join.protocol = groups_copy(req, slice_str(g->protocol));
     req->join.leader = groups_copy(req, slice_str(leader));
     req->join.member = groups_copy(req, slice_str(m->id));
@@ -86,6 +92,7 @@ void group_generation_synced(struct group_member *m, struct broker_group *req)
 {
     const struct group *g = m->group;
     ASSERT(req->op == BROKER_GROUP_SYNC && g->protocol != NULL);
+    ASSERT(m->syncing == NULL && g->state == BROKER_GROUP_STABLE); /* G4 */
     m->unsynced = false;
     req->sync.protocol_type = groups_copy(req, slice_str(g->protocol_type));
     req->sync.protocol = groups_copy(req, slice_str(g->protocol));
@@ -99,6 +106,7 @@ void group_generation_synced(struct group_member *m, struct broker_group *req)
 static bool group_generation_has(const struct group_member *m, struct slice protocol)
 {
     ASSERT(protocol.p != NULL);
+    ASSERT(m->protocols != NULL || m->protocol_count == 0);
     for (size_t i = 0; i < m->protocol_count; i++)
         if (slice_equal(m->protocols[i].name, protocol))
             return true;
@@ -109,6 +117,7 @@ static bool group_generation_all_have(const struct group *g, struct slice protoc
                                       const struct group_member *but)
 {
     ASSERT(g->type == BROKER_GROUP_CLASSIC);
+    ASSERT(but == NULL || but->group == g);
     LIST_EACH (node, &g->members) {
         const struct group_member *m = LIST_ENTRY(node, struct group_member, link);
         if (m != but && !group_generation_has(m, protocol))
@@ -123,8 +132,10 @@ bool group_generation_fits(const struct group *g, const struct broker_group *req
 {
     const struct broker_group_join *j = &req->join;
     ASSERT(j->protocol_count > 0);
+    ASSERT(j->protocol_count <= BROKER_GROUP_PROTOCOLS_MAX);
     if (g->member_count == (but != NULL))
         return true;
+    ASSERT(g->protocol_type != NULL); /* it has members */
     if (!slice_equal(slice_str(g->protocol_type), j->protocol_type))
         return false;
     for (size_t i = 0; i < j->protocol_count; i++)
@@ -136,6 +147,7 @@ bool group_generation_fits(const struct group *g, const struct broker_group *req
 static size_t group_generation_votes(const struct group *g, struct slice protocol)
 {
     size_t votes = 0;
+    ASSERT(g->member_count > 0 && protocol.p != NULL);
     LIST_EACH (node, &g->members) {
         const struct group_member *m = LIST_ENTRY(node, struct group_member, link);
         for (size_t i = 0; i < m->protocol_count; i++) {
@@ -173,6 +185,7 @@ struct slice group_generation_choice(const struct group *g)
 bool group_generation_same(const struct group_member *m, const struct broker_group_join *j)
 {
     ASSERT(j->protocols != NULL);
+    ASSERT(j->protocol_count > 0 && j->protocol_count <= BROKER_GROUP_PROTOCOLS_MAX);
     if (m->protocol_count != j->protocol_count)
         return false;
     for (size_t i = 0; i < j->protocol_count; i++)
@@ -186,6 +199,7 @@ static struct slice group_generation_keep(uint8_t **at, struct slice s)
 {
     struct slice kept = slice_of(*at, s.size);
     ASSERT(*at != NULL);
+    ASSERT(s.p != NULL || s.size == 0);
     if (s.size > 0)
         memcpy(*at, s.p, s.size);
     *at += s.size;
@@ -197,6 +211,7 @@ void group_generation_update(struct group_member *m, const struct broker_group *
 {
     const struct broker_group_join *j = &req->join;
     size_t size = 1, count = j->protocol_count;
+    ASSERT(count > 0 && count <= BROKER_GROUP_PROTOCOLS_MAX);
     for (size_t i = 0; i < count; i++)
         size += j->protocols[i].name.size + j->protocols[i].metadata.size;
     uint8_t *bytes = assert_memory(malloc(size), size), *at = bytes;
@@ -213,6 +228,7 @@ void group_generation_update(struct group_member *m, const struct broker_group *
     m->protocol_count = count;
     m->session_ms = j->session_timeout_ms;
     m->rebalance_ms = j->rebalance_timeout_ms < 0 ? j->session_timeout_ms : j->rebalance_timeout_ms;
+    ASSERT(m->session_ms > 0 && m->rebalance_ms >= 0);
 }
 
 /* --- a generation --- */
@@ -223,6 +239,7 @@ static int64_t group_generation_rebalance_ms(const struct group *g)
     ASSERT(g->type == BROKER_GROUP_CLASSIC);
     LIST_EACH (node, &g->members) {
         const struct group_member *m = LIST_ENTRY(node, struct group_member, link);
+        ASSERT(m->group == g && m->rebalance_ms >= 0);
         longest = m->rebalance_ms > longest ? m->rebalance_ms : longest;
     }
     return longest;
@@ -239,10 +256,12 @@ struct group_generation_save *group_generation_saving(struct group *g)
 {
     struct group_generation_save *s = assert_memory(calloc(1, sizeof *s), sizeof *s);
     ASSERT(g->type == BROKER_GROUP_CLASSIC);
+    ASSERT(!g->groups->loading && !g->deleting);
     s->groups = g->groups;
     s->name = (char *)slice_dup(slice_str(g->name));
     s->generation = g->generation;
     groups_save_classic(g);
+    ASSERT(g->recorded && !g->unsaved);
     return s;
 }
 
@@ -250,6 +269,7 @@ struct group *group_generation_saved(struct group_generation_save *s, int result
 {
     struct group *g = groups_find(s->groups, slice_str(s->name));
     ASSERT(s->name != NULL);
+    ASSERT(g == NULL || g->groups == s->groups);
     if (g != NULL && result != 0)
         g->unsaved = true;
     return g == NULL || g->type != BROKER_GROUP_CLASSIC || g->generation != s->generation ? NULL
@@ -259,6 +279,7 @@ struct group *group_generation_saved(struct group_generation_save *s, int result
 void group_generation_save_free(struct group_generation_save *s)
 {
     ASSERT(s->join == NULL);
+    ASSERT(s->name != NULL && s->groups != NULL);
     free(s->name);
     free(s->member);
     free(s->leader);
@@ -269,6 +290,7 @@ static void group_generation_emptied_done(struct groups_wait *w, int result)
 {
     struct group_generation_save *s = LIST_ENTRY(w, struct group_generation_save, wait);
     ASSERT(s->join == NULL);
+    ASSERT(s->member == NULL && s->leader == NULL);
     (void)group_generation_saved(s, result);
     group_generation_save_free(s);
 }
@@ -276,6 +298,7 @@ static void group_generation_emptied_done(struct groups_wait *w, int result)
 static void group_generation_emptied(struct group *g)
 {
     ASSERT(g->member_count == 0);
+    ASSERT(g->state == BROKER_GROUP_PREPARING && g->leader == NULL);
     heap_remove(&g->groups->rebalances, &g->timer);
     free(g->protocol);
     g->protocol = NULL;
@@ -292,6 +315,7 @@ static void group_generation_drop_late(struct group *g)
     ASSERT(g->state == BROKER_GROUP_PREPARING);
     LIST_EACH_SAFE (node, &g->members) {
         struct group_member *m = LIST_ENTRY(node, struct group_member, link);
+        ASSERT(m->group == g && m->syncing == NULL); /* G2: only COMPLETING parks syncs */
         if (m->joining == NULL && m->instance == NULL)
             group_remove_member(m);
     }
@@ -299,6 +323,7 @@ static void group_generation_drop_late(struct group *g)
 
 static struct group_member *group_generation_elect(struct group *g)
 {
+    ASSERT(g->state == BROKER_GROUP_PREPARING);
     if (g->leader != NULL && g->leader->joining != NULL)
         return g->leader;
     LIST_EACH (node, &g->members) {
@@ -313,6 +338,7 @@ static struct group_member *group_generation_elect(struct group *g)
 static void group_generation_start(struct group *g)
 {
     ASSERT(g->leader != NULL && g->leader->joining != NULL);
+    ASSERT(g->state == BROKER_GROUP_PREPARING && g->type == BROKER_GROUP_CLASSIC);
     struct slice protocol = group_generation_choice(g);
     free(g->protocol);
     g->protocol = (char *)slice_dup(protocol);
@@ -323,11 +349,13 @@ static void group_generation_start(struct group *g)
         struct group_member *m = LIST_ENTRY(node, struct group_member, link);
         struct broker_group *req = m->joining;
         m->joining = NULL;
+        ASSERT(m->syncing == NULL);
         m->unsynced = req != NULL;
         buf_reset(&m->assignment);
         if (req != NULL)
             group_generation_joined(m, req, m == g->leader, g->leader->id);
     }
+    ASSERT(g->timer.slot != 0); /* G3 */
 }
 
 static void group_generation_complete(struct group *g)
@@ -335,6 +363,7 @@ static void group_generation_complete(struct group *g)
     ASSERT(g->state == BROKER_GROUP_PREPARING);
     group_generation_drop_late(g);
     struct group_member *leader = group_generation_elect(g);
+    ASSERT(leader == NULL || leader->joining != NULL);
     if (leader == NULL && g->member_count > 0) { /* static members, all of them away */
         group_generation_deadline(g, group_generation_rebalance_ms(g));
         return;
@@ -346,11 +375,13 @@ static void group_generation_complete(struct group *g)
         group_generation_emptied(g);
     else
         group_generation_start(g);
+    ASSERT(g->state == BROKER_GROUP_COMPLETING || g->state == BROKER_GROUP_EMPTY);
 }
 
 void group_generation_try(struct group *g)
 {
     ASSERT(g->state == BROKER_GROUP_PREPARING);
+    ASSERT(g->timer.slot != 0); /* G3 */
     if (g->initial && g->member_count > 0)
         return;
     if (g->pending_count > 0)
@@ -367,6 +398,7 @@ void group_generation_prepare(struct group *g, enum broker_group_cause cause, co
 {
     int64_t delay = groups_config(g->groups, CONFIG_GROUP_INITIAL_DELAY_MS);
     ASSERT(g->type == BROKER_GROUP_CLASSIC);
+    ASSERT((unsigned)cause < BROKER_GROUP_CAUSE_COUNT);
     if (g->state == BROKER_GROUP_PREPARING)
         return;
     bool initial = g->state == BROKER_GROUP_EMPTY && delay > 0;
@@ -384,12 +416,14 @@ void group_generation_prepare(struct group *g, enum broker_group_cause cause, co
     int64_t longest = group_generation_rebalance_ms(g);
     g->initial_left_ms = longest > delay ? longest - delay : 0;
     group_generation_deadline(g, initial ? delay : longest);
+    ASSERT(g->timer.slot != 0 && g->initial_left_ms >= 0);
 }
 
 void group_generation_timer(struct group *g)
 {
     int64_t delay = groups_config(g->groups, CONFIG_GROUP_INITIAL_DELAY_MS);
     ASSERT(g->state == BROKER_GROUP_PREPARING || g->state == BROKER_GROUP_COMPLETING);
+    ASSERT(g->type == BROKER_GROUP_CLASSIC && g->timer.slot == 0); /* it fired */
     if (g->state == BROKER_GROUP_PREPARING) {
         if (g->initial && g->more_came && g->initial_left_ms > 0) {
             delay = delay < g->initial_left_ms ? delay : g->initial_left_ms;

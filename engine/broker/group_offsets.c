@@ -35,6 +35,7 @@ static struct slice group_offset_key(uint8_t out[GROUP_OFFSET_KEY_MAX], struct s
 struct slice group_offset_topic(const struct group_offset *o)
 {
     ASSERT(o->key.size > 5);
+    ASSERT(o->key.p[o->key.size - 5] == 0);
     return slice_of(o->key.p, o->key.size - 5);
 }
 
@@ -53,6 +54,7 @@ void group_offset_set(struct group *g, struct slice topic, int32_t partition,
     uint8_t bytes[GROUP_OFFSET_KEY_MAX];
     struct group_offset *o = group_offset(g, topic, partition);
     ASSERT(value->offset >= 0);
+    ASSERT(partition >= 0);
     if (o == NULL) {
         o = assert_memory(calloc(1, sizeof *o), sizeof *o);
         struct slice key = group_offset_key(bytes, topic, partition);
@@ -141,6 +143,7 @@ static enum broker_status group_offsets_may(const struct groups *gs, struct grou
                                             const struct broker_group *req)
 {
     ASSERT(req->op == BROKER_GROUP_COMMIT);
+    ASSERT(g == NULL || g->groups == gs);
     if (g == NULL && req->generation >= 0)
         return BROKER_UNKNOWN_GROUP;
     if (g == NULL)
@@ -161,6 +164,7 @@ static void group_commit_free(struct group_commit *c)
 static void group_commit_answer(struct group_commit *c, enum broker_status status)
 {
     ASSERT(c->req != NULL);
+    ASSERT(c->req->op == BROKER_GROUP_COMMIT || c->req->op == BROKER_GROUP_FORGET);
     groups_answer(c->groups, c->req, status, NULL);
     group_commit_free(c);
 }
@@ -170,6 +174,7 @@ static void group_commit_durable(struct groups_wait *w, int result)
     struct group_commit *c = LIST_ENTRY(w, struct group_commit, wait);
     struct broker_group_offsets *all = &c->req->commit;
     ASSERT(c->settling == 0);
+    ASSERT(c->req->op == BROKER_GROUP_COMMIT);
     struct group *g = groups_find(c->groups, c->req->group);
     if (result == 0 && g == NULL)
         g = groups_make(c->groups, c->req->group);
@@ -193,6 +198,7 @@ static void group_commit_put(struct group_commit *c)
     struct group *g = groups_find(gs, req->group);
     size_t good = 0;
     ASSERT(c->settling == 0);
+    ASSERT(req->op == BROKER_GROUP_COMMIT);
     /* While the records were waited for, the group may have gone on. */
     enum broker_status status = c->settles == NULL ? BROKER_OK : group_offsets_may(gs, g, req);
     if (status != BROKER_OK)
@@ -219,6 +225,7 @@ static void group_commit_settled(struct groups_wait *w, int result)
     struct group_settle *s = LIST_ENTRY(w, struct group_settle, wait);
     struct group_commit *c = s->commit;
     ASSERT(c->settling > 0);
+    ASSERT(c->settles != NULL && s == &c->settles[s->item - c->req->commit.items]);
     s->item->status = result == 0 ? BROKER_OK : BROKER_GROUP_UNAVAILABLE;
     if (--c->settling == 0)
         group_commit_put(c);
@@ -231,6 +238,7 @@ static enum broker_status group_commit_judge(struct group_commit *c, const struc
     struct groups_topic topic;
     struct group_settle *s = &c->settles[item - c->req->commit.items];
     ASSERT(s->commit == NULL);
+    ASSERT((size_t)(item - c->req->commit.items) < c->req->commit.count);
     if (item->topic.size == 0 || item->topic.size > BROKER_GROUP_NAME_MAX ||
         !gs->env.topic(gs->env.ctx, item->topic, &topic))
         return BROKER_UNKNOWN_TOPIC;
@@ -247,12 +255,14 @@ static enum broker_status group_commit_judge(struct group_commit *c, const struc
     s->item = item;
     s->wait.done = group_commit_settled;
     enum broker_status status = gs->env.settle(gs->env.ctx, item, &s->wait);
+    ASSERT((unsigned)status < BROKER_STATUS_COUNT);
     c->settling += status == BROKER_BUSY;
     return status == BROKER_BUSY ? BROKER_OK : status;
 }
 
 void group_offsets_commit(struct groups *gs, struct broker_group *req)
 {
+    ASSERT(req->commit.items != NULL || req->commit.count == 0);
     struct group *g = groups_find(gs, req->group);
     enum broker_status status = group_offsets_may(gs, g, req);
     if (status != BROKER_OK)
@@ -298,6 +308,7 @@ static void group_forget_durable(struct groups_wait *w, int result)
     struct group_commit *c = LIST_ENTRY(w, struct group_commit, wait);
     struct group *g = groups_find(c->groups, c->req->group);
     ASSERT(c->settles == NULL);
+    ASSERT(c->settling == 0 && c->req->op == BROKER_GROUP_FORGET);
     for (size_t i = 0; result == 0 && g != NULL && i < c->req->commit.count; i++) {
         const struct broker_group_offset_item *item = &c->req->commit.items[i];
         struct group_offset *o =
@@ -313,6 +324,7 @@ void group_offsets_forget(struct groups *gs, struct broker_group *req)
     struct group *g = groups_find(gs, req->group);
     struct groups_topic topic;
     ASSERT(req->op == BROKER_GROUP_FORGET);
+    ASSERT(req->commit.items != NULL || req->commit.count == 0);
     if (g == NULL)
         return groups_answer(gs, req, BROKER_UNKNOWN_GROUP, NULL);
     if (g->member_count > 0 && g->type == BROKER_GROUP_CLASSIC &&
@@ -346,6 +358,7 @@ static bool group_offset_expired(struct group *g, const struct group_offset *o, 
 {
     int64_t now = g->groups->wall;
     ASSERT(keep_ms >= 0);
+    ASSERT(o->offset >= 0);
     if (g->protocol_type == NULL && g->type == BROKER_GROUP_CLASSIC && g->member_count == 0)
         return now - o->commit_ms >= keep_ms;
     if (g->state == BROKER_GROUP_EMPTY)
@@ -402,6 +415,7 @@ void group_offsets_drop_topic(struct groups *gs, struct slice topic)
 {
     size_t at = 0;
     ASSERT(topic.size > 0);
+    ASSERT(!gs->loading);
     for (struct group *g = map_next(&gs->map, &at); g != NULL; g = map_next(&gs->map, &at))
         if (g->offsets.count > 0)
             group_offsets_take_out(g, group_offsets_of, &topic);

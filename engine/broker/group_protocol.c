@@ -9,6 +9,7 @@
 static bool group_protocol_i16(struct slice *in, int16_t *out)
 {
     ASSERT(out != NULL);
+    ASSERT(in->p != NULL || in->size == 0);
     if (in->size < 2)
         return false;
     *out = (int16_t)bytes_be16(in->p);
@@ -20,6 +21,7 @@ static bool group_protocol_i16(struct slice *in, int16_t *out)
 static bool group_protocol_count(struct slice *in, size_t least, size_t *out)
 {
     ASSERT(least > 0 && out != NULL);
+    ASSERT(in->p != NULL || in->size == 0);
     if (in->size < 4)
         return false;
     int32_t n = (int32_t)bytes_be32(in->p);
@@ -47,6 +49,7 @@ int group_protocol_subscription(struct slice in, struct arena *arena, struct sli
     int16_t version;
     size_t n;
     ASSERT(topics != NULL && count != NULL);
+    ASSERT(arena != NULL);
     if (!group_protocol_i16(&in, &version) || version < 0 || !group_protocol_count(&in, 2, &n))
         return 1;
     struct slice *all = arena_array(arena, n, sizeof *all);
@@ -69,6 +72,7 @@ static bool group_protocol_topic(struct slice *in, struct arena *arena,
     int32_t *numbers = arena_array(arena, out->count, sizeof *numbers);
     if (numbers == NULL)
         return false;
+    ASSERT(out->count <= in->size / 4);
     for (size_t i = 0; i < out->count; i++)
         numbers[i] = (int32_t)bytes_be32(in->p + 4 * i);
     *in = slice_of(in->p + 4 * out->count, in->size - 4 * out->count);
@@ -82,6 +86,7 @@ int group_protocol_assignment(struct slice in, struct arena *arena,
     int16_t version;
     size_t n;
     ASSERT(topics != NULL && count != NULL);
+    ASSERT(arena != NULL);
     if (!group_protocol_i16(&in, &version) || version < 0 || !group_protocol_count(&in, 6, &n))
         return 1;
     struct broker_group_topic *all = arena_array(arena, n, sizeof *all);

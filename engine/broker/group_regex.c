@@ -27,6 +27,7 @@ static pcre2_code *group_regex_compile(struct slice text)
     int error;
     PCRE2_SIZE where, size = 0;
     ASSERT(c != NULL && text.p != NULL);
+    ASSERT(text.size > 0);
     (void)pcre2_set_parens_nest_limit(c, GROUP_REGEX_NEST_MAX);
     (void)pcre2_set_max_pattern_length(c, GROUP_REGEX_TEXT_MAX);
     pcre2_code *code = pcre2_compile(text.p, text.size,
@@ -62,6 +63,7 @@ int group_regex_new(struct slice text, struct group_regex **out)
 bool group_regex_match(const struct group_regex *r, struct slice name)
 {
     ASSERT(r != NULL && name.p != NULL);
+    ASSERT(r->code != NULL && r->data != NULL && r->limits != NULL);
     return pcre2_match(r->code, name.p, name.size, 0, 0, r->data, r->limits) >= 0;
 }
 
@@ -70,6 +72,7 @@ struct group_regex *group_regex_free(struct group_regex *r)
     if (r == NULL)
         return NULL;
     ASSERT(r->code != NULL);
+    ASSERT(r->data != NULL && r->limits != NULL);
     pcre2_match_data_free(r->data);
     pcre2_match_context_free(r->limits);
     pcre2_code_free(r->code);

@@ -71,6 +71,7 @@ struct group_rows *group_rows_free(struct group_rows *r)
 void group_rows_start(struct group_rows *r, int64_t applied)
 {
     ASSERT(applied >= -1 && r->map.count == 0);
+    ASSERT(!r->commit.out);
     r->applied = applied;
 }
 
@@ -121,6 +122,7 @@ bool group_rows_due(const struct group_rows *r)
 
 bool group_rows_busy(const struct group_rows *r)
 {
+    ASSERT(r->commit.out || r->commit.count == 0);
     return r->commit.out;
 }
 
@@ -136,6 +138,7 @@ static void group_rows_run(struct work_job *job)
 {
     struct group_rows_commit *c = LIST_ENTRY(job, struct group_rows_commit, job);
     ASSERT(c->out && c->count > 0);
+    ASSERT(c->applied >= 0 && c->puts != NULL);
     struct meta_batch b = {.puts = c->puts,
                            .count = c->count,
                            .log = c->rows->log,
@@ -148,6 +151,7 @@ static void group_rows_done(struct work_note *note)
     struct work_job *job = LIST_ENTRY(note, struct work_job, note);
     struct group_rows_commit *c = LIST_ENTRY(job, struct group_rows_commit, job);
     ASSERT(c->out);
+    ASSERT(c->puts != NULL && c->all != NULL && c->count > 0);
     c->out = false;
     for (size_t i = 0; i < c->count; i++)
         group_row_free(c->all[i]);
@@ -165,6 +169,7 @@ void group_rows_commit(struct group_rows *r, struct work *w)
     struct group_rows_commit *c = &r->commit;
     size_t at = 0;
     ASSERT(group_rows_due(r));
+    ASSERT(c->puts == NULL && c->all == NULL && c->count == 0);
     c->puts = calloc(r->map.count, sizeof *c->puts);
     c->all = calloc(r->map.count, sizeof(struct group_row *));
     ASSERT(c->puts != NULL && c->all != NULL);
@@ -174,6 +179,7 @@ void group_rows_commit(struct group_rows *r, struct work *w)
         c->puts[c->count] = (struct meta_put){META_TABLE_GROUP, row->key, row->value};
         c->all[c->count++] = row;
     }
+    ASSERT(c->count == r->map.count);
     uint64_t seed = r->map.seed;
     map_deinit(&r->map);
     map_init(&r->map, seed);

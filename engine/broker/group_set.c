@@ -35,6 +35,7 @@ static size_t group_set_slot(const struct group_set *s, struct group_tp tp)
             high = mid;
     }
     ASSERT(low <= s->count);
+    ASSERT(low == high);
     return low;
 }
 
@@ -81,6 +82,7 @@ void group_set_push(struct group_set *s, struct group_tp tp)
         s->cap = s->cap == 0 ? 8 : 2 * s->cap;
         s->v = assert_memory(realloc(s->v, s->cap * sizeof *s->v), s->cap * sizeof *s->v);
     }
+    ASSERT(s->count < s->cap);
     s->v[s->count++] = tp;
 }
 
@@ -93,6 +95,7 @@ void group_set_settle(struct group_set *s)
     for (size_t i = 0; i < s->count; i++)
         if (kept == 0 || group_tp_compare(s->v[kept - 1], s->v[i]) != 0)
             s->v[kept++] = s->v[i];
+    ASSERT(kept <= s->count);
     s->count = kept;
 }
 
@@ -114,6 +117,7 @@ void group_set_minus(const struct group_set *a, const struct group_set *b, struc
     for (size_t i = 0; i < a->count; i++)
         if (!group_set_has(b, a->v[i]))
             group_set_push(out, a->v[i]);
+    ASSERT(out->count <= a->count);
 }
 
 void group_set_both(const struct group_set *a, const struct group_set *b, struct group_set *out)
@@ -123,6 +127,7 @@ void group_set_both(const struct group_set *a, const struct group_set *b, struct
     for (size_t i = 0; i < a->count; i++)
         if (group_set_has(b, a->v[i]))
             group_set_push(out, a->v[i]);
+    ASSERT(out->count <= a->count && out->count <= b->count);
 }
 
 void group_set_either(const struct group_set *a, const struct group_set *b, struct group_set *out)
@@ -132,11 +137,13 @@ void group_set_either(const struct group_set *a, const struct group_set *b, stru
     for (size_t i = 0; i < b->count; i++)
         group_set_push(out, b->v[i]);
     group_set_settle(out);
+    ASSERT(out->count >= a->count && out->count <= a->count + b->count);
 }
 
 void group_set_move(struct group_set *to, struct group_set *from)
 {
     ASSERT(to != from);
+    ASSERT(from->count <= from->cap);
     free(to->v);
     *to = *from;
     *from = (struct group_set){0};
@@ -148,6 +155,7 @@ void group_set_copy(struct group_set *to, const struct group_set *from)
     group_set_clear(to);
     for (size_t i = 0; i < from->count; i++)
         group_set_push(to, from->v[i]);
+    ASSERT(to->count == from->count);
 }
 
 void group_set_clear(struct group_set *s)

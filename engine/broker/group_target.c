@@ -37,6 +37,7 @@ bool group_target_wants(const struct group_member *m, struct slice topic)
 {
     struct group_regex *r = NULL;
     ASSERT(topic.p != NULL);
+    ASSERT(m->topics != NULL || m->topic_count == 0);
     for (size_t i = 0; i < m->topic_count; i++)
         if (slice_equal(slice_str(m->topics[i]), topic))
             return true;
@@ -52,6 +53,7 @@ bool group_target_wants(const struct group_member *m, struct slice topic)
 static void group_target_want(struct group_target *t, struct group_topic *topic)
 {
     ASSERT(topic != NULL);
+    ASSERT(t->count <= t->cap);
     if (topic->gone)
         return;
     if (topic->index >= t->count || t->topics[topic->index] != topic) {
@@ -63,6 +65,7 @@ static void group_target_want(struct group_target *t, struct group_topic *topic)
         topic->index = (uint32_t)t->count;
         t->topics[t->count++] = topic;
     }
+    ASSERT(t->topics[topic->index] == topic);
     buf_append(&t->wanted, &topic->index, sizeof topic->index);
 }
 
@@ -78,6 +81,7 @@ static void group_target_member(struct group_target *t, const struct group_membe
 {
     struct groups *gs = t->group->groups;
     ASSERT(m->group == t->group);
+    ASSERT(t->regex == NULL);
     for (size_t i = 0; i < m->topic_count; i++) {
         struct group_topic *topic = groups_topic(gs, slice_str(m->topics[i]));
         if (topic != NULL)
@@ -107,6 +111,7 @@ static uint64_t group_target_hash(const struct group_target *t)
     ASSERT(t->count <= t->cap);
     for (size_t i = 0; i < t->count; i++) { /* in no order: a sum */
         uint8_t bytes[20];
+        ASSERT(!t->topics[i]->gone);
         memcpy(bytes, t->topics[i]->id, 16);
         bytes_put_be32(bytes + 16, (uint32_t)t->topics[i]->partitions);
         sum += map_hash(slice_of(bytes, sizeof bytes), 1);
@@ -117,6 +122,7 @@ static uint64_t group_target_hash(const struct group_target *t)
 static void group_target_free(struct group_target *t)
 {
     ASSERT(t->regex == NULL);
+    ASSERT(t->count <= t->cap);
     free(t->topics);
     buf_deinit(&t->wanted);
 }
@@ -134,6 +140,7 @@ bool group_target_stale(struct group *g)
     ASSERT(g->type == BROKER_GROUP_CONSUMER);
     if (g->topics_seen == g->groups->topics_version)
         return false;
+    ASSERT(g->topics_seen < g->groups->topics_version);
     size_t *ends = group_target_ends(g);
     group_target_resolve(&t, ends);
     bool stale = group_target_hash(&t) != g->topics_hash;
@@ -170,6 +177,7 @@ static struct assignor_partition *group_target_owned(const struct group_target *
     ASSERT(s->count <= s->cap);
     for (size_t i = 0; i < s->count; i++) {
         const struct group_topic *topic = s->v[i].topic;
+        ASSERT(topic != NULL && s->v[i].partition >= 0);
         bool known = topic->index < t->count && t->topics[topic->index] == topic;
         all[i].topic = known ? topic->index : ASSIGNOR_NO_TOPIC;
         all[i].partition = s->v[i].partition;
@@ -181,12 +189,14 @@ static void group_target_take(struct group_member *m, const struct group_target 
                               const struct assignor_list *list)
 {
     struct group_set target = {0};
+    ASSERT(m->group == t->group);
     for (size_t i = 0; i < list->count; i++) {
         ASSERT(list->items[i].topic < t->count);
         group_set_push(
             &target, (struct group_tp){t->topics[list->items[i].topic], list->items[i].partition});
     }
     group_set_settle(&target);
+    ASSERT(target.count == list->count); /* the assignor gives none twice */
     if (!group_set_equal(&target, &m->target)) {
         group_set_move(&m->target, &target);
         m->new_target = true;
@@ -207,6 +217,7 @@ static void group_target_assign(struct group_target *t, const size_t *ends)
     LIST_EACH (node, &g->members) {
         const struct group_member *m = LIST_ENTRY(node, struct group_member, link);
         size_t begin = at == 0 ? 0 : ends[at - 1];
+        ASSERT(begin <= ends[at]);
         in[at] =
             (struct assignor_member){.key = slice_str(m->instance != NULL ? m->instance : m->id),
                                      .topics = wanted == NULL ? NULL : wanted + begin,
@@ -215,6 +226,7 @@ static void group_target_assign(struct group_target *t, const size_t *ends)
                                      .owned_count = m->target.count};
         at++;
     }
+    ASSERT(at == members);
     struct assignor_input input = {in, members, topics, t->count};
     struct assignor_result *r = assignor_assign(group_target_kind(g), &input);
     at = 0;
@@ -231,6 +243,7 @@ void group_target_compute(struct group *g)
 {
     struct group_target t = {.group = g};
     ASSERT(g->type == BROKER_GROUP_CONSUMER && g->member_count > 0);
+    ASSERT(g->generation >= 0 && !g->groups->loading);
     size_t *ends = group_target_ends(g);
     group_target_resolve(&t, ends);
     group_target_assign(&t, ends);

@@ -58,6 +58,7 @@ struct groups *groups_free(struct groups *gs)
         group_free(g);
     }
     ASSERT(gs->sessions.count == 0 && gs->rebalances.count == 0 && gs->pendings.count == 0);
+    ASSERT(gs->revocations.count == 0);
     map_deinit(&gs->map);
     groups_free_topics(gs);
     heap_deinit(&gs->sessions);
@@ -92,6 +93,7 @@ struct group *groups_make(struct groups *gs, struct slice name)
     struct group *g = group_new(gs, name);
     void *other = map_put(&gs->map, slice_str(g->name), g);
     ASSERT(other == NULL);
+    ASSERT(g->groups == gs && g->state == BROKER_GROUP_EMPTY);
     return g;
 }
 
@@ -99,6 +101,7 @@ void groups_drop(struct groups *gs, struct group *g)
 {
     void *gone = map_remove(&gs->map, slice_str(g->name));
     ASSERT(gone == g && g->member_count == 0);
+    ASSERT(g->groups == gs && g->state == BROKER_GROUP_EMPTY);
     group_free(g);
 }
 
@@ -126,6 +129,7 @@ static struct group_topic *groups_topic_of(struct groups *gs, const struct group
     struct slice id = slice_of(t->id, sizeof t->id);
     struct group_topic *have = map_get(&gs->topics, id);
     ASSERT(t->partitions >= 0);
+    ASSERT(t->name.size > 0);
     if (have == NULL) {
         have = assert_memory(calloc(1, sizeof *have), sizeof *have);
         have->name = (char *)slice_dup(t->name);
@@ -208,6 +212,7 @@ static void groups_sweep_topics(struct groups *gs)
          t = map_next(&gs->topics, &at))
         if (t->gone && t->index == 0)
             out[count++] = t;
+    ASSERT(count <= gs->topics.count);
     for (size_t i = 0; i < count; i++) {
         (void)map_remove(&gs->topics, slice_of(out[i]->id, sizeof out[i]->id));
         free(out[i]->name);
@@ -231,6 +236,7 @@ void groups_answer(struct groups *gs, struct broker_group *req, enum broker_stat
 
 void *groups_alloc(struct broker_group *req, size_t count, size_t size)
 {
+    ASSERT(size > 0);
     struct arena *a = req->priv.state;
     if (a == NULL) {
         a = assert_memory(calloc(1, sizeof *a), sizeof *a);
@@ -246,6 +252,7 @@ struct slice groups_copy(struct broker_group *req, struct slice s)
 {
     uint8_t *p = groups_alloc(req, s.size + 1, 1);
     ASSERT(p[s.size] == 0);
+    ASSERT(s.p != NULL || s.size == 0);
     if (s.size > 0)
         memcpy(p, s.p, s.size);
     return slice_of(p, s.size);
@@ -273,6 +280,7 @@ static void groups_deleted(struct groups_wait *w, int result)
     struct groups_deletion *d = LIST_ENTRY(w, struct groups_deletion, wait);
     struct group *g = groups_find(d->groups, d->req->group);
     ASSERT(g != NULL && g->deleting && g->member_count == 0);
+    ASSERT(d->req->op == BROKER_GROUP_DELETE);
     g->deleting = false;
     if (result == 0)
         groups_drop(d->groups, g);
@@ -290,6 +298,7 @@ static void groups_delete(struct groups *gs, struct broker_group *req)
         return groups_answer(gs, req, BROKER_UNKNOWN_GROUP, NULL);
     if (g->state != BROKER_GROUP_EMPTY)
         return groups_answer(gs, req, BROKER_GROUP_NOT_EMPTY, NULL);
+    ASSERT(g->member_count == 0 && !g->deleting);
     struct groups_deletion *d = assert_memory(calloc(1, sizeof *d), sizeof *d);
     d->groups = gs;
     d->req = req;
@@ -339,6 +348,7 @@ static void groups_dispatch(struct groups *gs, struct broker_group *req)
     };
     struct group *g = groups_find(gs, req->group);
     ASSERT(rows[req->op] != NULL);
+    ASSERT(!gs->loading && !gs->stopping);
     if (g != NULL && g->deleting)
         return groups_answer(gs, req, BROKER_GROUP_UNAVAILABLE, "the group is being deleted");
     rows[req->op](gs, req);
@@ -347,6 +357,7 @@ static void groups_dispatch(struct groups *gs, struct broker_group *req)
 void groups_request(struct groups *gs, struct broker_group *req)
 {
     ASSERT((unsigned)req->op < BROKER_GROUP_OP_COUNT && req->done != NULL);
+    ASSERT(req->group.p != NULL || req->group.size == 0);
     req->priv.state = NULL;
     list_init(&req->priv.link);
     gs->running++;
@@ -372,6 +383,7 @@ void groups_request(struct groups *gs, struct broker_group *req)
 void groups_time(struct groups *gs, int64_t mono_ms, int64_t wall_ms)
 {
     ASSERT(mono_ms >= 0 && wall_ms >= 0);
+    ASSERT(gs->stalled >= 0);
     int64_t now = mono_ms - gs->stalled;
     if (now > gs->now)
         gs->now = now;
@@ -401,6 +413,7 @@ static void groups_forgive(struct groups *gs)
     int64_t late = gs->now - n->at;
     gs->stalled += late;
     gs->now -= late;
+    ASSERT(gs->now == n->at);
 }
 
 static void groups_expire_members(struct groups *gs)
@@ -409,6 +422,7 @@ static void groups_expire_members(struct groups *gs)
     ASSERT(!gs->loading);
     while ((n = heap_pop_due(&gs->sessions, gs->now)) != NULL) {
         struct group_member *m = HEAP_ENTRY(n, struct group_member, session);
+        ASSERT(m->group->groups == gs && m->group->member_count > 0);
         if (m->group->type == BROKER_GROUP_CLASSIC)
             group_classic_expired(m);
         else
@@ -430,6 +444,7 @@ static void groups_sweep(struct groups *gs)
         if (!g->deleting && group_offsets_expire(g))
             gone[count++] = g;
     }
+    ASSERT(count <= gs->map.count);
     for (size_t i = 0; i < count; i++) {
         groups_save_deleted(gone[i], false);
         groups_drop(gs, gone[i]);
@@ -463,6 +478,7 @@ int64_t groups_next_ms(const struct groups *gs)
     if (gs->loading || gs->stopping)
         return INT64_MAX;
     int64_t next = n != NULL && n->at < gs->next_sweep_ms ? n->at : gs->next_sweep_ms;
+    ASSERT(next >= 0);
     return next + gs->stalled;
 }
 

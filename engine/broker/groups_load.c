@@ -18,6 +18,7 @@
 
 static void groups_load_empty(struct group *g)
 {
+    ASSERT(g->groups->loading);
     while (!list_empty(&g->members))
         group_remove_member(LIST_ENTRY(g->members.next, struct group_member, link));
     ASSERT(g->member_count == 0);
@@ -39,6 +40,7 @@ static struct group *groups_load_group(struct groups *gs, struct slice name,
         g->type = type;
         g->generation = g->target_epoch = 0;
     }
+    ASSERT(g == NULL || g->type == type);
     return g;
 }
 
@@ -48,6 +50,7 @@ static bool groups_load_offset(struct groups *gs, const struct group_record_key 
     struct group_record_offset o;
     struct group *g = groups_find(gs, key->group);
     ASSERT(key->kind == GROUP_RECORD_OFFSET_COMMIT);
+    ASSERT(gs->loading);
     if (value.p == NULL) {
         struct group_offset *have = g == NULL ? NULL : group_offset(g, key->topic, key->partition);
         if (have != NULL)
@@ -72,6 +75,7 @@ static void groups_load_classic_member(struct group *g, const struct group_recor
     struct broker_group like = {
         .instance = r->instance, .client_id = r->client_id, .client_host = r->client_host};
     struct slice name = slice_str(g->protocol);
+    ASSERT(g->groups->loading && g->protocol != NULL);
     if (r->member.size == 0 || group_find_member(g, r->member) != NULL ||
         group_find_instance(g, r->instance) != NULL)
         return;
@@ -129,6 +133,7 @@ static bool groups_load_classic(struct groups *gs, const struct group_record_key
         return true;
     for (size_t i = 0; i < r.member_count; i++)
         groups_load_classic_member(g, &r.members[i]);
+    ASSERT(g->member_count <= r.member_count);
     g->leader = r.leader.p == NULL ? NULL : group_find_member(g, r.leader);
     return true;
 }
@@ -148,6 +153,7 @@ static struct group_member *groups_load_member(struct groups *gs,
         m = group_add_member(g, (char *)slice_dup(key->member), &nobody);
         m->rebalance_ms = 1;
     }
+    ASSERT(m->group == g);
     return m;
 }
 
@@ -155,6 +161,7 @@ static void groups_load_gone(struct groups *gs, const struct group_record_key *k
 {
     struct group *g = groups_find(gs, key->group);
     ASSERT(key->member.p != NULL);
+    ASSERT(gs->loading);
     struct group_member *m = g == NULL ? NULL : group_find_member(g, key->member);
     if (m != NULL && g->type == BROKER_GROUP_CONSUMER)
         group_remove_member(m);
@@ -177,6 +184,7 @@ static bool groups_load_subscriber(struct groups *gs, const struct group_record_
     if (m == NULL)
         return false;
     ASSERT(m->group->type == BROKER_GROUP_CONSUMER);
+    ASSERT(r.topics != NULL || r.topic_count == 0);
     if (r.instance.size > 0 && m->instance == NULL &&
         group_find_instance(m->group, r.instance) == NULL) {
         m->instance = groups_load_string(r.instance);
@@ -204,6 +212,7 @@ static void groups_load_set(struct groups *gs, const struct group_record_topic *
                             size_t count, struct group_set *out)
 {
     ASSERT(topics != NULL || count == 0);
+    ASSERT(gs->loading && out != NULL);
     group_set_clear(out);
     for (size_t i = 0; i < count; i++) {
         struct group_topic *t = groups_topic_by_id(gs, topics[i].id);
@@ -261,6 +270,7 @@ static bool groups_load_epoch(struct groups *gs, const struct group_record_key *
     struct group_record_consumer r;
     struct group_record_target target;
     bool own = key->kind == GROUP_RECORD_CONSUMER_GROUP;
+    ASSERT(own || key->kind == GROUP_RECORD_TARGET_EPOCH);
     if (value.p == NULL) {
         if (g == NULL || !own || g->type != BROKER_GROUP_CONSUMER)
             return true;
@@ -327,6 +337,7 @@ static void groups_loaded_member(struct group_member *m)
     if (m->group->type == BROKER_GROUP_CONSUMER)
         m->session_ms = (int32_t)groups_config(gs, CONFIG_GROUP_CONSUMER_SESSION_MS);
     ASSERT(m->session_ms > 0);
+    ASSERT(m->session.slot == 0 && m->revocation.slot == 0);
     group_touch(m, m->session_ms);
     if (m->state == GROUP_MEMBER_UNREVOKED)
         heap_set(&gs->revocations, &m->revocation, gs->now + m->rebalance_ms + m->session_ms);
@@ -338,6 +349,7 @@ void groups_loaded(struct groups *gs)
     ASSERT(gs->loading);
     for (struct group *g = map_next(&gs->map, &at); g != NULL; g = map_next(&gs->map, &at)) {
         int64_t since = g->state_since_ms;
+        ASSERT(g->groups == gs && g->timer.slot == 0);
         LIST_EACH (node, &g->members) {
             groups_loaded_member(LIST_ENTRY(node, struct group_member, link));
         }

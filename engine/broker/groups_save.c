@@ -26,6 +26,7 @@ static void groups_save_key(struct groups *gs, const struct group *g, enum group
                                    .group = slice_str(g->name),
                                    .member = member == NULL ? SLICE_NULL : slice_str(member)};
     ASSERT((unsigned)kind < GROUP_RECORD_KIND_COUNT);
+    ASSERT(g->groups == gs);
     groups_save_put(gs, &key, value);
 }
 
@@ -38,6 +39,7 @@ void groups_save_offset(struct groups *gs, struct slice group, struct slice topi
     struct group_record_key key = {
         .kind = GROUP_RECORD_OFFSET_COMMIT, .group = group, .topic = topic, .partition = partition};
     ASSERT(value->offset >= 0 && partition >= 0);
+    ASSERT(group.size > 0 && topic.size > 0);
     group_record_offset_encode(value, &bytes);
     groups_save_put(gs, &key, &bytes);
 }
@@ -49,6 +51,7 @@ void groups_save_no_offset(const struct group *g, struct slice topic, int32_t pa
                                    .topic = topic,
                                    .partition = partition};
     ASSERT(topic.size > 0);
+    ASSERT(partition >= 0);
     groups_save_put(g->groups, &key, NULL);
 }
 
@@ -72,6 +75,7 @@ void groups_save_classic(struct group *g)
     ASSERT(all != NULL && g->type == BROKER_GROUP_CLASSIC);
     LIST_EACH (node, &g->members) {
         struct group_member *m = LIST_ENTRY(node, struct group_member, link);
+        ASSERT(count < g->member_count);
         struct slice assignment = buf_slice(&m->assignment);
         all[count++] = (struct group_record_classic_member){
             .member = slice_str(m->id),
@@ -115,6 +119,7 @@ static struct group_record_topic *groups_save_topics(const struct group_set *s, 
             memcpy(all[*count].id, s->v[i].topic->id, sizeof all->id);
             all[(*count)++].partitions = &(*numbers)[i];
         }
+        ASSERT(*count > 0);
         all[*count - 1].partition_count++;
     }
     ASSERT(*count <= s->count);
@@ -208,6 +213,7 @@ bool groups_save_consumer(struct group *g)
     struct buf epoch CLEANUP(buf_deinit) = {0}, target CLEANUP(buf_deinit) = {0};
     bool all = g->unsaved, put = all || g->new_epoch || g->new_target_epoch;
     ASSERT(g->type == BROKER_GROUP_CONSUMER);
+    ASSERT(g->generation >= 0 && g->target_epoch >= 0);
     if (all || g->new_epoch) {
         group_record_consumer_encode(&(struct group_record_consumer){.epoch = g->generation},
                                      &epoch);
@@ -240,6 +246,7 @@ void groups_save_deleted(struct group *g, bool offsets)
 {
     size_t at = 0;
     ASSERT(g->member_count == 0);
+    ASSERT(g->state == BROKER_GROUP_EMPTY);
     for (struct group_offset *o = offsets ? map_next(&g->offsets, &at) : NULL; o != NULL;
          o = map_next(&g->offsets, &at))
         groups_save_no_offset(g, group_offset_topic(o), o->partition);

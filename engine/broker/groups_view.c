@@ -19,6 +19,7 @@ static struct slice groups_view_text(const char *s)
 void groups_view_info(const struct group *g, struct broker_group_info *out)
 {
     ASSERT(g->name != NULL);
+    ASSERT(out != NULL);
     const char *type = g->protocol_type, *protocol = g->protocol;
     if (g->type == BROKER_GROUP_CONSUMER) {
         type = "consumer";
@@ -55,6 +56,7 @@ bool groups_view_topics(const struct group_member *m, struct slice **topics, siz
     while (g->protocol != NULL && at + 1 < m->protocol_count &&
            !slice_equal(m->protocols[at].name, slice_str(g->protocol)))
         at++;
+    ASSERT(at < m->protocol_count);
     return group_protocol_subscription(m->protocols[at].metadata, &m->group->groups->scratch,
                                        topics, count) == 0;
 }
@@ -64,6 +66,7 @@ bool groups_view_assigned(const struct group_member *m, struct broker_group_topi
 {
     const struct group *g = m->group;
     ASSERT(g->type == BROKER_GROUP_CLASSIC);
+    ASSERT(topics != NULL && count != NULL);
     if (g->protocol_type == NULL || strcmp(g->protocol_type, "consumer") != 0 ||
         m->assignment.size == 0)
         return false;
@@ -74,6 +77,7 @@ bool groups_view_assigned(const struct group_member *m, struct broker_group_topi
 static struct slice groups_view_metadata(const struct group_member *m)
 {
     const struct group *g = m->group;
+    ASSERT(g->type == BROKER_GROUP_CLASSIC);
     for (size_t i = 0; g->protocol != NULL && i < m->protocol_count; i++)
         if (slice_equal(m->protocols[i].name, slice_str(g->protocol)))
             return m->protocols[i].metadata;
@@ -117,6 +121,7 @@ static const struct broker_group_topic *groups_view_set(struct groups *gs,
             memcpy(all[*count].id, t->id, sizeof t->id);
             all[(*count)++].partitions = &numbers[i];
         }
+        ASSERT(*count > 0);
         all[*count - 1].count++;
     }
     return all;
@@ -127,6 +132,7 @@ static void groups_view_consumer(struct groups *gs, const struct group_member *m
 {
     struct slice *topics = arena_array(&gs->scratch, m->topic_count, sizeof *topics);
     ASSERT(m->group->type == BROKER_GROUP_CONSUMER);
+    ASSERT(m->topics != NULL || m->topic_count == 0);
     for (size_t i = 0; topics != NULL && i < m->topic_count; i++)
         topics[i] = slice_str(m->topics[i]);
     out->epoch = m->epoch;
@@ -140,6 +146,7 @@ void groups_view_members(struct groups *gs, const struct group *g,
                          void (*fn)(void *ctx, const struct broker_group_member *m), void *ctx)
 {
     ASSERT(fn != NULL);
+    ASSERT(g->groups == gs);
     LIST_EACH (node, &g->members) {
         const struct group_member *m = LIST_ENTRY(node, struct group_member, link);
         struct broker_group_member out = {.id = slice_str(m->id),
@@ -190,6 +197,7 @@ static void groups_view_own(struct groups_view_owners *o, struct slice topic, in
                             const struct group_member *m)
 {
     ASSERT(o->count <= o->cap);
+    ASSERT(topic.p != NULL && m != NULL);
     if (o->count == o->cap) {
         o->cap = o->cap == 0 ? 64 : 2 * o->cap;
         o->v = assert_memory(realloc(o->v, o->cap * sizeof *o->v), o->cap * sizeof *o->v);
@@ -274,6 +282,7 @@ void groups_view_offsets(struct groups *gs, const struct group *g, bool assigned
     struct broker_group_offset *all = calloc(g->offsets.count + owners.count + 1, sizeof *all);
     size_t at = 0, count = 0;
     ASSERT(all != NULL && fn != NULL);
+    ASSERT(g->groups == gs);
     for (const struct group_offset *o = map_next(&g->offsets, &at); o != NULL;
          o = map_next(&g->offsets, &at))
         all[count++] = groups_view_of(o);
@@ -286,6 +295,7 @@ void groups_view_offsets(struct groups *gs, const struct group *g, bool assigned
                                                         .metadata = slice_str(""),
                                                         .commit_ms = -1,
                                                         .moved_ms = -1};
+    ASSERT(count <= g->offsets.count + owners.count);
     if (count > 1)
         qsort(all, count, sizeof *all, groups_view_offset_order);
     for (size_t i = 0; i < count; i++) {
@@ -306,6 +316,7 @@ void groups_view_history(const struct group *g,
     ASSERT(fn != NULL && (g->events != NULL || kept == 0));
     for (size_t i = g->event_count - kept; i < g->event_count; i++) {
         const struct group_event *e = &g->events[i % BROKER_GROUP_HISTORY_MAX];
+        ASSERT(e->ended_ms < 0 || e->ended_ms >= e->began_ms);
         struct broker_group_rebalance out = {.began_ms = e->began_ms,
                                              .ended_ms = e->ended_ms,
                                              .cause = e->cause,
