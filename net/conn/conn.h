@@ -287,6 +287,8 @@ void conn_set_user(struct conn *c, void *user);
 void *conn_user(const struct conn *c);
 /* "127.0.0.1:52114" or "[::1]:52114"; `out` has room for CONN_ADDRESS_SIZE bytes. */
 void conn_peer(const struct conn *c, char *out);
+/* The same without port and brackets. */
+void conn_peer_host(const struct conn *c, char *out);
 /* The address the client dialled, without port and brackets, and the port. False when the system
  * does not tell it any more. One system call. */
 bool conn_local(const struct conn *c, char *out, uint16_t *port) MUST_CHECK;

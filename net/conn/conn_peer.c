@@ -391,6 +391,12 @@ size_t conn_out_size(const struct conn *c)
     return c->out_size;
 }
 
+void conn_peer_host(const struct conn *c, char *out)
+{
+    _Static_assert(CONN_ADDRESS_SIZE >= INET6_ADDRSTRLEN, "an address fits");
+    conn_address_text(c->address->bytes, out);
+}
+
 void conn_peer(const struct conn *c, char *out)
 {
     char text[INET6_ADDRSTRLEN];

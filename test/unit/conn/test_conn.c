@@ -93,6 +93,8 @@ START_TEST(test_names_of_both_ends)
     snprintf(want, sizeof want, "127.0.0.1:%u", ntohs(me.sin_port));
     conn_peer(rig.last_conn, peer);
     ck_assert_str_eq(peer, want);
+    conn_peer_host(rig.last_conn, peer);
+    ck_assert_str_eq(peer, "127.0.0.1");
     ck_assert(conn_local(rig.last_conn, local, &port));
     ck_assert_str_eq(local, "127.0.0.1");
     ck_assert_uint_eq(port, rig.port);
@@ -125,6 +127,8 @@ START_TEST(test_ipv6)
     rig_expect_text(&rig, fd, "six");
     conn_peer(rig.last_conn, text);
     ck_assert_msg(strncmp(text, "[::1]:", 6) == 0, "%s", text);
+    conn_peer_host(rig.last_conn, text);
+    ck_assert_str_eq(text, "::1");
     ck_assert(conn_local(rig.last_conn, text, &port));
     ck_assert_str_eq(text, "::1");
     ck_assert_uint_eq(conn_tag(rig.last_conn), 9);
