@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * kafka_cluster: ApiVersions, Metadata, DescribeCluster: who is there, and what it speaks.
+ * kafka_cluster: ApiVersions, Metadata, DescribeCluster, FindCoordinator: who is there, and what it
+ * speaks.
  *
  * Metadata makes unknown topics when the client allows it: the answer waits until they are durable,
  * so that a producer's first question is answered with its topic. One node leads everything.
@@ -76,12 +77,37 @@ void kafka_describe_cluster(struct kafka_call *c)
 
 /* --- FindCoordinator -------------------------------------------------------------------------- */
 
-/* There are no groups and transactions yet. A client that asks is told to ask again later. */
+#define KAFKA_COORDINATOR_GROUP 0
+#define KAFKA_COORDINATOR_TXN   1
+
+/* This node, or why there is none. */
+static struct kp_find_coordinator_response_coordinator kafka_coordinator(struct kafka_call *c,
+                                                                         int8_t type)
+{
+    struct kp_find_coordinator_response_coordinator a =
+        KP_FIND_COORDINATOR_RESPONSE_COORDINATOR_INIT;
+    struct kafka_node here = kafka_here(c);
+    a.node_id = a.port = -1;
+    if (type == KAFKA_COORDINATOR_TXN) {
+        a.error = KAFKA_COORDINATOR_NOT_AVAILABLE;
+        a.error_message = slice_str("this broker has no coordinator of transactions yet");
+    } else if (type != KAFKA_COORDINATOR_GROUP) {
+        a.error = KAFKA_INVALID_REQUEST;
+        a.error_message = slice_str("this broker has coordinators of groups alone");
+    } else {
+        a.node_id = c->k->node_id;
+        a.host = here.host;
+        a.port = here.port;
+    }
+    return a;
+}
+
+/* One node coordinates everything, whatever the key. */
 void kafka_find_coordinator(struct kafka_call *c)
 {
-    static const char why[] = "this broker has no group coordinator yet";
     const struct kp_find_coordinator_request *q = c->request;
     struct kp_find_coordinator_response a = KP_FIND_COORDINATOR_RESPONSE_INIT;
+    struct kp_find_coordinator_response_coordinator one = kafka_coordinator(c, q->key_type);
     struct kp_find_coordinator_response_coordinator *v = NULL;
     int32_t count = q->coordinator_keys.count > 0 ? q->coordinator_keys.count : 0;
     v = kafka_alloc(c, (size_t)count, sizeof *v);
@@ -90,16 +116,14 @@ void kafka_find_coordinator(struct kafka_call *c)
         return;
     }
     for (int32_t i = 0; i < count; i++) {
-        v[i] = (struct kp_find_coordinator_response_coordinator)
-            KP_FIND_COORDINATOR_RESPONSE_COORDINATOR_INIT;
+        v[i] = one;
         v[i].key = q->coordinator_keys.v[i];
-        v[i].node_id = v[i].port = -1;
-        v[i].error = KAFKA_COORDINATOR_NOT_AVAILABLE;
-        v[i].error_message = slice_str(why);
     }
-    a.error = KAFKA_COORDINATOR_NOT_AVAILABLE;
-    a.error_message = slice_str(why);
-    a.node_id = a.port = -1;
+    a.error = one.error;
+    a.error_message = one.error_message;
+    a.node_id = one.node_id;
+    a.host = one.host;
+    a.port = one.port;
     a.coordinators.v = v;
     a.coordinators.count = count;
     kafka_answer(c, &a);

@@ -59,3 +59,12 @@ int16_t kafka_errmap(enum broker_status status)
     ASSERT(status == BROKER_OK || rows[status] > 0);
     return rows[status];
 }
+
+int16_t kafka_errmap_group(enum broker_status status)
+{
+    bool passes = status == BROKER_BUSY || status == BROKER_TIMED_OUT || status == BROKER_LOADING ||
+                  status == BROKER_STORAGE || status == BROKER_DISK_FULL;
+    if (status == BROKER_STOPPING)
+        return KAFKA_NOT_COORDINATOR;
+    return passes ? KAFKA_COORDINATOR_NOT_AVAILABLE : kafka_errmap(status);
+}

@@ -21,6 +21,7 @@ enum kafka_error {
     KAFKA_OFFSET_METADATA_TOO_LARGE = 12,
     KAFKA_COORDINATOR_LOAD_IN_PROGRESS = 14,
     KAFKA_COORDINATOR_NOT_AVAILABLE = 15,
+    KAFKA_NOT_COORDINATOR = 16,
     KAFKA_INVALID_TOPIC = 17,
     KAFKA_NOT_ENOUGH_REPLICAS = 19,
     KAFKA_INVALID_REQUIRED_ACKS = 21,
@@ -70,3 +71,6 @@ enum kafka_error {
 
 /* The code for a condition of a partition, topic or setting. */
 int16_t kafka_errmap(enum broker_status status);
+/* The same where groups are concerned: what passes by itself makes the client look for its
+ * coordinator again. */
+int16_t kafka_errmap_group(enum broker_status status);

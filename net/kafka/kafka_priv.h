@@ -13,6 +13,11 @@
  *   kafka_offsets.c  ListOffsets, OffsetForLeaderEpoch
  *   kafka_admin.c    CreateTopics, DeleteTopics, CreatePartitions, DescribeAcls
  *   kafka_configs.c  DescribeConfigs, and the settings of a topic just made
+ *   kafka_group.c    JoinGroup, SyncGroup, Heartbeat, LeaveGroup; kafka_group_priv.h: what the
+ *                    files of groups share
+ *   kafka_group_offsets.c   OffsetCommit, OffsetFetch, OffsetDelete
+ *   kafka_group_admin.c     ListGroups, DescribeGroups, DeleteGroups
+ *   kafka_group_consumer.c  ConsumerGroupHeartbeat, ConsumerGroupDescribe
  *
  * A handler gets a call whose `request` is decoded (or whose `body` is to be read by hand). It
  * calls the broker with a request embedded in the call or in its arena, between kafka_run and
@@ -127,3 +132,15 @@ void kafka_delete_topics(struct kafka_call *c);
 void kafka_create_partitions(struct kafka_call *c);
 void kafka_describe_configs(struct kafka_call *c);
 void kafka_describe_acls(struct kafka_call *c);
+void kafka_join_group(struct kafka_call *c);
+void kafka_sync_group(struct kafka_call *c);
+void kafka_heartbeat(struct kafka_call *c);
+void kafka_leave_group(struct kafka_call *c);
+void kafka_offset_commit(struct kafka_call *c);
+void kafka_offset_fetch(struct kafka_call *c);
+void kafka_offset_delete(struct kafka_call *c);
+void kafka_list_groups(struct kafka_call *c);
+void kafka_describe_groups(struct kafka_call *c);
+void kafka_delete_groups(struct kafka_call *c);
+void kafka_consumer_group_heartbeat(struct kafka_call *c);
+void kafka_consumer_group_describe(struct kafka_call *c);

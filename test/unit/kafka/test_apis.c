@@ -64,26 +64,48 @@ START_TEST(refuses_what_is_not_offered)
 }
 END_TEST
 
+/* One node for everything; of which kind the key must be is told apart. */
+static void coordinators(struct kclient *c, int16_t version, int8_t type, int16_t error)
+{
+    struct slice keys[2] = {slice_str("g"), slice_str("")};
+    struct kp_find_coordinator_request q = KP_FIND_COORDINATOR_REQUEST_INIT;
+    q.key = keys[0];
+    q.key_type = type;
+    q.coordinator_keys.v = keys;
+    q.coordinator_keys.count = 2;
+    const struct kp_find_coordinator_response *a =
+        kclient_ask(c, KP_API_FIND_COORDINATOR, version, &q);
+    ck_assert_int_eq(a->error, version < 4 ? error : 0);
+    ck_assert_int_eq(a->coordinators.count, version < 4 ? 0 : 2);
+    if (version < 4) {
+        ck_assert_int_eq(a->port, error == 0 ? kafka_port(c->k) : -1);
+        ck_slice(a->host, error == 0 ? "127.0.0.1" : "");
+        ck_assert_int_eq(a->node_id, error == 0 ? 1 : -1);
+    }
+    for (int32_t i = 0; i < a->coordinators.count; i++) {
+        const struct kp_find_coordinator_response_coordinator *v = &a->coordinators.v[i];
+        ck_assert(slice_equal(v->key, keys[i]));
+        ck_assert_int_eq(v->error, error);
+        ck_assert((v->error_message.p != NULL) == (error != 0));
+        ck_assert_int_eq(v->port, error == 0 ? kafka_port(c->k) : -1);
+        ck_slice(v->host, error == 0 ? "127.0.0.1" : "");
+        ck_assert_int_eq(v->node_id, error == 0 ? 1 : -1);
+    }
+}
+
 START_TEST(coordinator_in_every_version)
 {
     struct kclient c;
-    struct slice keys[2] = {slice_str("g"), slice_str("h")};
-    struct kp_find_coordinator_request q = KP_FIND_COORDINATOR_REQUEST_INIT;
-    q.key = keys[0];
-    q.coordinator_keys.v = keys;
-    q.coordinator_keys.count = 2;
     kclient_init(&c, 3);
     kclient_open(&c);
     ck_assert_int_eq(kp_offered(KP_API_FIND_COORDINATOR).max, APIS_COORDINATOR_MAX);
     for (int16_t v = 0; v <= APIS_COORDINATOR_MAX; v++) {
-        const struct kp_find_coordinator_response *a =
-            kclient_ask(&c, KP_API_FIND_COORDINATOR, v, &q);
-        ck_assert_int_eq(a->error, v < 4 ? KAFKA_COORDINATOR_NOT_AVAILABLE : 0);
-        ck_assert_int_eq(a->coordinators.count, v < 4 ? 0 : 2);
-        for (int32_t i = 0; i < a->coordinators.count; i++) {
-            ck_assert(slice_equal(a->coordinators.v[i].key, keys[i]));
-            ck_assert_int_eq(a->coordinators.v[i].error, KAFKA_COORDINATOR_NOT_AVAILABLE);
-        }
+        coordinators(&c, v, 0, 0);
+        if (v == 0)
+            continue; /* knows groups alone */
+        coordinators(&c, v, 1, KAFKA_COORDINATOR_NOT_AVAILABLE);
+        coordinators(&c, v, 2, KAFKA_INVALID_REQUEST);
+        coordinators(&c, v, 7, KAFKA_INVALID_REQUEST);
     }
     kclient_close(&c);
 }
