@@ -225,8 +225,6 @@ static void kafka_metadata_all(struct kafka_call *c)
     struct kp_metadata_response_topic *v = kafka_alloc(c, total.topics + 1, sizeof *v);
     bool good = v != NULL;
     for (struct slice after = SLICE_NULL; good && broker_topic_after(b, after, &info) == 0;) {
-        if (info.internal && info.partition_count == 0)
-            break;
         ASSERT(count <= total.topics);
         good = kafka_metadata_fill(c, &info, &v[count]);
         after = info.name;
