@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * nano_calls: see nano_calls.h. Hello and ping are answered here; the other rows of the table lie
- * in nano_data.c and nano_admin.c.
+ * in nano_data.c, nano_admin.c and nano_group.c.
  */
 #include "net/nano/nano_calls.h"
 
@@ -10,6 +10,7 @@
 #include "net/nano/nano_answers.h"
 #include "net/nano/nano_data.h"
 #include "net/nano/nano_errmap.h"
+#include "net/nano/nano_group.h"
 #include "net/nano/nano_session.h"
 #include "proto/frame.h"
 
@@ -135,7 +136,7 @@ static void nano_calls_hello(struct nano_call *c)
         refusal = KAURI__STATUS__BAD_REQUEST;
     else if (r->hello->version != NANO_VERSION)
         refusal = KAURI__STATUS__UNSUPPORTED_VERSION;
-    else if ((s = nano_session_hello(c->nano, r->session)) == NULL)
+    else if ((s = nano_session_hello(c->nano, r->session, r->hello->client)) == NULL)
         refusal = KAURI__STATUS__BUSY;
     if (s == NULL) {
         nano_calls_refuse_alone(c, r->session, r->id, refusal, NULL);
@@ -164,6 +165,14 @@ static nano_calls_start *const nano_calls_rows[] = {
     [KAURI__CALL__CALL_TOPIC_TRIM] = nano_admin_topic_trim,
     [KAURI__CALL__CALL_TOPIC_LIST] = nano_admin_topic_list,
     [KAURI__CALL__CALL_BROKER_CONFIG] = nano_admin_broker_config,
+    [KAURI__CALL__CALL_GROUP_BEAT] = nano_group_beat,
+    [KAURI__CALL__CALL_GROUP_COMMIT] = nano_group_commit,
+    [KAURI__CALL__CALL_GROUP_OFFSETS] = nano_group_offsets,
+    [KAURI__CALL__CALL_GROUP_LIST] = nano_group_list,
+    [KAURI__CALL__CALL_GROUP_DESCRIBE] = nano_group_describe,
+    [KAURI__CALL__CALL_GROUP_HISTORY] = nano_group_history,
+    [KAURI__CALL__CALL_GROUP_DELETE] = nano_group_delete,
+    [KAURI__CALL__CALL_GROUP_FORGET] = nano_group_forget,
 };
 
 /* True when the session may have one more call with this id; else the call is gone. */

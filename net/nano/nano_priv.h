@@ -8,6 +8,8 @@
  *   nano_data.c     produce, fetch, list_offsets: to one broker call, its completion to an answer
  *   nano_admin.c    topics, configs, producer ids: likewise
  *   nano_topics.c   the calls answered from memory: lists of topics and configs
+ *   nano_group.c    consumer groups: beat, commit, forget, delete
+ *   nano_group_view.c  groups, their members, offsets and history, from memory
  *   nano_session.c  sessions, credit, ready answers
  *   nano_answers.c  packing ready answers into one message
  *   nano_errmap.c   the engine's statuses in the protocol's numbers
@@ -21,6 +23,7 @@
 #include "engine/base/list.h"
 #include "engine/base/map.h"
 #include "engine/broker/broker.h"
+#include "engine/broker/broker_group.h"
 #include "net/nano/nano.h"
 #include "proto/kauri.pb-c.h"
 
@@ -37,6 +40,7 @@ struct nano_session {
     struct list ready;   /* calls to answer, oldest first */
     struct map calls;    /* all its calls by id */
     int64_t id;
+    char *client;            /* its name, as hello told; owned */
     struct nano_route route; /* of the newest call */
     uint64_t sequence;       /* of the newest message of answers */
     uint64_t confirmed;      /* sequence, or the one before while it is on its way */
@@ -61,6 +65,7 @@ struct nano_call {
         struct broker_fetch fetch;
         struct broker_offsets offsets;
         struct broker_admin admin;
+        struct broker_group group;
     };
 };
 

@@ -180,6 +180,7 @@ void nano_session_drop(struct nano *n, struct nano_session *s)
     ASSERT(removed == s);
     list_remove(&s->idle);
     map_deinit(&s->calls);
+    free(s->client);
     free(s);
 }
 
@@ -196,18 +197,28 @@ static bool nano_session_evict(struct nano *n)
     return false;
 }
 
-struct nano_session *nano_session_hello(struct nano *n, uint64_t id)
+static void nano_session_name(struct nano_session *s, const char *client)
+{
+    size_t size = strlen(client);
+    ASSERT(size <= NANO_CLIENT_SIZE_MAX);
+    free(s->client);
+    s->client = assert_memory(strdup(client), size + 1);
+}
+
+struct nano_session *nano_session_hello(struct nano *n, uint64_t id, const char *client)
 {
     struct nano_session *s = nano_session_find(n, id);
     ASSERT(id != 0);
     if (s != NULL) {
         nano_session_empty(n, s);
+        nano_session_name(s, client);
         return s;
     }
     if (n->sessions.count >= n->options.sessions_max && !nano_session_evict(n))
         return NULL;
     s = assert_memory(calloc(1, sizeof *s), sizeof *s);
     s->id = (int64_t)id;
+    nano_session_name(s, client);
     s->heard_ms = n->options.clock->mono_ms(n->options.clock);
     list_init(&s->ready);
     list_init(&s->sending);

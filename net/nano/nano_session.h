@@ -21,9 +21,9 @@
 
 /* The session, or NULL. */
 struct nano_session *nano_session_find(struct nano *n, uint64_t id);
-/* Makes the session `id`, or empties the one there is: no calls, nothing sent. NULL when
- * sessions_max is reached and all have calls. */
-struct nano_session *nano_session_hello(struct nano *n, uint64_t id);
+/* Makes the session `id`, or empties the one there is: no calls, nothing sent. `client` is its
+ * name. NULL when sessions_max is reached and all have calls. */
+struct nano_session *nano_session_hello(struct nano *n, uint64_t id, const char *client);
 /* A message came for it: moves the session to the busy end, notes the way back (n->route) and the
  * credit the call gives. `call` NULL: it did not parse. */
 void nano_session_heard(struct nano *n, struct nano_session *s, const Kauri__Call *call);
