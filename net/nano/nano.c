@@ -113,6 +113,7 @@ int nano_open(const struct nano_options *o, struct nano **out)
     struct nano *n CLEANUP(nano_cleanup) = assert_memory(calloc(1, sizeof *n), sizeof *n);
     n->options = nano_defaults(*o);
     n->socket = -1;
+    n->local = strncmp(o->url, "ipc:", 4) == 0;
     map_init(&n->sessions, n->options.seed);
     list_init(&n->idle);
     list_init(&n->sending);

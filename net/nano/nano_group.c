@@ -83,8 +83,7 @@ static void nano_group_who(struct nano_call *c)
     struct slice name = slice_str(c->session->client == NULL ? "" : c->session->client);
     c->group.client_id = arena_copy(&c->arena, name);
     ASSERT(c->group.client_id.p != NULL);
-    bool ipc = strncmp(c->nano->options.url, "ipc:", 4) == 0;
-    c->group.client_host = slice_str(ipc ? "local" : "");
+    c->group.client_host = slice_str(c->nano->local ? "local" : "");
 }
 
 /* Hands c->group, of which the caller filled what its operation needs, to the broker. */

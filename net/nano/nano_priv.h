@@ -75,6 +75,7 @@ struct nano {
     int socket;
     int fd;
     bool stopping;
+    bool local;              /* ipc: who comes is on this host */
     struct map sessions;     /* by id */
     struct list idle;        /* sessions, longest idle first */
     struct list sending;     /* sessions with something to send and credit */

@@ -37,6 +37,8 @@ static struct nano *fuzz_nano_open(void)
     clock_fake_init(&clock, 1);
     b->topic_count = 5;
     b->fetch_size = 100;
+    b->group_count = b->member_count = b->assigned_count = b->history_count = 3;
+    b->row_count = 6;
     ASSERT(mkdtemp(dir) != NULL);
     (void)snprintf(url, sizeof url, "ipc://%s/s", dir);
     struct nano_options o = {

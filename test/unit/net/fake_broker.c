@@ -14,6 +14,7 @@ enum fake_kind {
     FAKE_FETCH,
     FAKE_OFFSETS,
     FAKE_ADMIN,
+    FAKE_GROUP,
 };
 
 struct fake_pending {
@@ -108,6 +109,44 @@ static void fake_finish_admin(struct broker *b, struct broker_admin *r)
     r->done(r);
 }
 
+/* --- groups --- */
+
+static const int32_t fake_partitions[] = {0, 1};
+
+static void fake_finish_beat(struct broker_group *r, struct broker_group_topic *assignment)
+{
+    r->beat.member = r->member.size == 0 ? slice_str("made") : r->member;
+    r->beat.epoch = r->generation + 1;
+    r->beat.interval_ms = 3000;
+    r->beat.has_assignment = r->beat.topics != NULL;
+    for (size_t i = 0; i < r->beat.topic_count; i++)
+        assignment[i] = (struct broker_group_topic){
+            .name = r->beat.topics[i], .partitions = fake_partitions, .count = 2};
+    r->beat.assignment = assignment;
+    r->beat.assignment_count = r->beat.topic_count;
+}
+
+static void fake_finish_group(struct broker *b, struct broker_group *r)
+{
+    bool beat = r->op == BROKER_GROUP_BEAT;
+    struct broker_group_topic *assignment =
+        calloc(beat ? r->beat.topic_count + 1 : 1, sizeof *assignment);
+    r->status = BROKER_OK;
+    b->last_group = NULL;
+    if (r->group.size >= 2 && memcmp(r->group.p, "no", 2) == 0) {
+        r->status = BROKER_MEMBER_EPOCH_FENCED;
+        r->message = "not this one";
+    } else if (beat) {
+        fake_finish_beat(r, assignment);
+    } else if (r->op != BROKER_GROUP_DELETE) {
+        for (size_t i = 0; i < r->commit.count; i++)
+            r->commit.items[i].status =
+                r->commit.items[i].partition == 9 ? BROKER_UNKNOWN_PARTITION : BROKER_OK;
+    }
+    r->done(r);
+    free(assignment);
+}
+
 static void fake_complete_one(struct broker *b, struct list *node)
 {
     struct fake_pending *p = LIST_ENTRY(node, struct fake_pending, link);
@@ -129,6 +168,9 @@ static void fake_complete_one(struct broker *b, struct list *node)
         break;
     case FAKE_ADMIN:
         fake_finish_admin(b, request);
+        break;
+    case FAKE_GROUP:
+        fake_finish_group(b, request);
         break;
     }
 }
@@ -252,4 +294,167 @@ void broker_configs(const struct broker *b, struct slice topic,
 {
     for (size_t i = 0; i < b->config_count; i++)
         fn(ctx, topic.p == NULL ? "broker.key" : "topic.key", "v", "default", "what it does");
+}
+
+/* --- groups, as broker_group.h has them --- */
+
+void broker_group(struct broker *b, struct broker_group *req)
+{
+    b->last_group = req;
+    fake_start(b, FAKE_GROUP, req);
+}
+
+enum broker_status broker_groups_ready(const struct broker *b)
+{
+    return b->loading ? BROKER_GROUP_LOADING : BROKER_OK;
+}
+
+const char *broker_group_type_text(enum broker_group_type t)
+{
+    return t == BROKER_GROUP_CLASSIC ? "classic" : "consumer";
+}
+
+const char *broker_group_state_text(enum broker_group_state s)
+{
+    return s == BROKER_GROUP_STABLE ? "Stable" : "Empty";
+}
+
+const char *broker_group_cause_text(enum broker_group_cause c)
+{
+    return c == BROKER_GROUP_CAUSE_LEFT ? "member left" : "member joined";
+}
+
+static struct broker_group_info fake_group(struct broker *b, size_t index)
+{
+    snprintf(b->text, sizeof b->text, "group-%06zu", index);
+    return (struct broker_group_info){
+        .name = slice_str(b->text),
+        .type = BROKER_GROUP_CONSUMER,
+        .state = BROKER_GROUP_STABLE,
+        .protocol_type = slice_str("consumer"),
+        .protocol = slice_str("uniform"),
+        .generation = 7,
+        .assignment_epoch = 6,
+        .member_count = b->member_count,
+        .offset_count = b->row_count,
+        .state_since_ms = 5000,
+    };
+}
+
+int broker_group_info(const struct broker *b, struct slice name, struct broker_group_info *out)
+{
+    struct broker *own = (struct broker *)(uintptr_t)b;
+    for (size_t i = 0; i < b->group_count; i++) {
+        *out = fake_group(own, i);
+        if (slice_equal(out->name, name))
+            return 0;
+    }
+    return 1;
+}
+
+/* In falling order; the names live until the next walk. */
+void broker_groups_each(const struct broker *b,
+                        void (*fn)(void *ctx, const struct broker_group_info *g), void *ctx)
+{
+    static char names[4096][32];
+    ASSERT(b->group_count <= 4096);
+    memset(names, 'x', sizeof names); /* what was borrowed is gone */
+    for (size_t i = b->group_count; i-- > 0;) {
+        struct broker_group_info g = fake_group((struct broker *)(uintptr_t)b, i);
+        snprintf(names[i], sizeof names[i], "%s", b->text);
+        g.name = slice_str(names[i]);
+        fn(ctx, &g);
+    }
+}
+
+void broker_group_members(const struct broker *b, struct slice name,
+                          void (*fn)(void *ctx, const struct broker_group_member *m), void *ctx)
+{
+    static int32_t many[20000];
+    char id[32];
+    struct slice topic = slice_str("t");
+    struct broker_group_topic has = {.name = topic, .partitions = many, .count = b->assigned_count};
+    ASSERT(name.size > 0 && b->assigned_count <= 20000);
+    for (size_t i = 0; i < b->assigned_count; i++)
+        many[i] = (int32_t)i;
+    for (size_t i = 0; i < b->member_count; i++) {
+        snprintf(id, sizeof id, "member-%zu", i);
+        struct broker_group_member m = {
+            .id = slice_str(id),
+            .instance = i == 0 ? slice_str("one") : SLICE_NULL,
+            .rack = slice_str("r"),
+            .client_id = slice_str("c"),
+            .client_host = slice_str("local"),
+            .epoch = 7,
+            .topics = &topic,
+            .topic_count = 1,
+            .assigned = &has,
+            .assigned_count = 1,
+            .target = &has,
+            .target_count = i == 0 ? 1 : 0,
+        };
+        fn(ctx, &m);
+    }
+    memset(id, 'x', sizeof id);
+}
+
+/* Row i: partition i % 4 of topic-<i / 4>, committed at 100 + i. */
+static struct broker_group_offset fake_row(char topic[32], size_t i)
+{
+    snprintf(topic, 32, "topic-%06zu", i / 4);
+    return (struct broker_group_offset){.topic = slice_str(topic),
+                                        .partition = (int32_t)(i % 4),
+                                        .offset = 100 + (int64_t)i,
+                                        .leader_epoch = 2,
+                                        .metadata = slice_str("note"),
+                                        .commit_ms = 9000,
+                                        .moved_ms = 8000,
+                                        .owner = i == 0 ? slice_str("member-0") : SLICE_NULL};
+}
+
+int broker_group_offset(const struct broker *b, struct slice group, struct slice topic,
+                        int32_t partition, struct broker_group_offset *out)
+{
+    char name[32];
+    static char kept[32];
+    (void)group;
+    for (size_t i = 0; i < b->row_count; i++) {
+        struct broker_group_offset row = fake_row(name, i);
+        if (slice_equal(row.topic, topic) && row.partition == partition) {
+            *out = fake_row(kept, i);
+            return 0;
+        }
+    }
+    return 1;
+}
+
+void broker_group_offsets(const struct broker *b, struct slice group, bool assigned,
+                          void (*fn)(void *ctx, const struct broker_group_offset *o), void *ctx)
+{
+    (void)group;
+    for (size_t i = 0; i < b->row_count + (assigned ? 1 : 0); i++) {
+        char name[32];
+        struct broker_group_offset row = fake_row(name, i);
+        if (i == b->row_count)
+            row.offset = -1;
+        fn(ctx, &row);
+        memset(name, 'x', sizeof name);
+    }
+}
+
+void broker_group_history(const struct broker *b, struct slice name,
+                          void (*fn)(void *ctx, const struct broker_group_rebalance *r), void *ctx)
+{
+    (void)name;
+    for (size_t i = 0; i < b->history_count; i++) {
+        bool last = i + 1 == b->history_count;
+        fn(ctx, &(struct broker_group_rebalance){.began_ms = 1000 + (int64_t)i,
+                                                 .ended_ms = last ? -1 : 2000,
+                                                 .cause = last ? BROKER_GROUP_CAUSE_LEFT
+                                                               : BROKER_GROUP_CAUSE_JOINED,
+                                                 .member = slice_str("member-0"),
+                                                 .reason = slice_str("why"),
+                                                 .generation = (int32_t)i,
+                                                 .member_count = 3});
+    }
 }

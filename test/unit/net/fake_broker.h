@@ -8,11 +8,15 @@
  *             1 get `mapped` instead
  *   offsets   offset = timestamp_ms + 1000
  *   admin     succeeds; names beginning with "no" fail with BROKER_DENIED
+ *   groups    a request succeeds; groups beginning with "no" fail with BROKER_MEMBER_EPOCH_FENCED,
+ *             items of partition 9 with BROKER_UNKNOWN_PARTITION; a beat is assigned partitions 0
+ *             and 1 of every topic it names. To look at: group_count groups "group-000000" ...,
+ *             each with member_count members of assigned_count partitions and row_count offsets
  *   topics    topic_count of them: "topic-000000" ...; plus those created
  */
 #pragma once
 
-#include "engine/broker/broker.h"
+#include "engine/broker/broker_group.h"
 
 struct fake_pending;
 
@@ -27,12 +31,20 @@ struct broker {
     int32_t partition_count; /* of every topic */
     size_t config_count;
     char created[64]; /* one more topic, "" none */
+    bool loading;     /* the groups are not read yet */
+    size_t group_count;
+    size_t member_count;
+    size_t assigned_count;
+    size_t row_count;
+    size_t history_count;
+    char text[32]; /* borrowed from until the next call */
     /* what happened */
     size_t started;
     size_t done;
     size_t cancelled;
     size_t pins;
-    struct broker_admin last_admin; /* as it arrived */
+    struct broker_admin last_admin;        /* as it arrived */
+    const struct broker_group *last_group; /* while it is pending */
 };
 
 struct broker *fake_broker_new(void);
