@@ -88,6 +88,7 @@ static struct kauri *client_new(const struct kauri_options *o)
     map_init(&k->topics, seed);
     client_produce_init(&k->produce);
     client_consume_init(&k->consume);
+    client_group_init(k);
     return k;
 }
 
@@ -110,6 +111,7 @@ struct kauri *kauri_close(struct kauri *k)
 {
     if (k == NULL)
         return NULL;
+    client_group_deinit(k);
     client_produce_deinit(k);
     client_consume_deinit(k);
     client_topics_free(k);
@@ -124,8 +126,10 @@ int client_turn(struct kauri *k)
 {
     int64_t now = client_now_ms();
     k->wake_ms = INT64_MAX;
+    k->turn_ms = now;
     int handled = client_wire_receive(k, now);
     client_produce_turn(k, now);
+    client_group_turn(k, now);
     client_consume_turn(k, now);
     client_wire_send(k, now);
     return handled;
@@ -147,6 +151,7 @@ int kauri_poll(struct kauri *k, uint32_t timeout_ms)
     for (;;) {
         int handled = client_turn(k);
         handled += client_produce_report(k);
+        handled += client_group_step(k);
         if (handled > 0 || client_now_ms() >= until)
             return handled;
         client_sleep(k, until);

@@ -13,9 +13,8 @@
 
 #define CLIENT_CONFIGS_MAX 1024
 
-/* The message and error of an answered call; 0 for OK. */
-static int client_admin_status(struct kauri *k, const struct client_ask *ask, const char *topic,
-                               int32_t partition)
+int client_admin_status(struct kauri *k, const struct client_ask *ask, const char *topic,
+                        int32_t partition)
 {
     if (ask->status == KAURI__STATUS__OK)
         return 0;
@@ -23,7 +22,7 @@ static int client_admin_status(struct kauri *k, const struct client_ask *ask, co
     return client_status_error(ask->status);
 }
 
-static int client_admin_odd(struct kauri *k)
+int client_admin_odd(struct kauri *k)
 {
     return client_fail(k, KAURI_REFUSED, "the broker's answer does not fit the question");
 }

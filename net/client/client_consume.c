@@ -16,7 +16,7 @@ void client_consume_init(struct client_consume *c)
     c->next_good = -1;
 }
 
-static void client_consume_give_up(struct client_ask_many *many)
+void client_consume_give_up(struct client_ask_many *many)
 {
     for (size_t i = 0; i < many->count; i++)
         many->items[i]->asked = false;
@@ -29,6 +29,7 @@ void client_consume_interrupt(struct client_consume *c)
     for (int i = 0; i < CLIENT_FETCH_CALLS; i++)
         client_consume_give_up(&c->fetches[i]);
     client_consume_give_up(&c->resolve);
+    client_consume_give_up(&c->start);
 }
 
 static struct client_assignment *client_assignment_free(struct kauri *k,
@@ -37,6 +38,8 @@ static struct client_assignment *client_assignment_free(struct kauri *k,
     client_read_drop(k, a);
     list_remove(&a->link);
     k->consume.count--;
+    if (k->consume.hand == a)
+        k->consume.hand = NULL;
     buf_deinit(&a->scratch);
     free(a->topic);
     free(a);
@@ -59,10 +62,14 @@ static void client_consume_put_off(struct client_assignment *a)
     a->due_ms = client_now_ms() + client_backoff_ms(a->refusals++);
 }
 
-static void client_consume_refused(struct client_assignment *a, Kauri__Status status,
-                                   const char *said)
+void client_consume_refused(struct kauri *k, struct client_assignment *a, Kauri__Status status,
+                            const char *said)
 {
     if (client_status_retriable(status)) {
+        client_consume_put_off(a);
+        return;
+    }
+    if (status == KAURI__STATUS__OFFSET_OUT_OF_RANGE && client_start_reset(k, a)) {
         client_consume_put_off(a);
         return;
     }
@@ -72,13 +79,21 @@ static void client_consume_refused(struct client_assignment *a, Kauri__Status st
 }
 
 /* The call as a whole failed, or its answer does not fit: then it is asked again. */
-static void client_consume_whole(struct client_assignment *a, const Kauri__Answer *answer)
+static void client_consume_whole(struct kauri *k, struct client_assignment *a,
+                                 const Kauri__Answer *answer)
 {
     bool said = answer->status != KAURI__STATUS__OK;
-    client_consume_refused(a, said ? answer->status : KAURI__STATUS__BUSY, answer->message);
+    client_consume_refused(k, a, said ? answer->status : KAURI__STATUS__BUSY, answer->message);
 }
 
 /* --- START and END become offsets --- */
+
+static void client_consume_resolve_one(struct kauri *k, struct client_assignment *a, int64_t offset)
+{
+    a->position = a->fetch_offset = offset;
+    if (a->grouped)
+        client_group_placed(k); /* a member that comes next begins there too */
+}
 
 static void client_consume_resolved(struct kauri *k, struct client_call *call,
                                     const struct client_answer *a)
@@ -92,19 +107,20 @@ static void client_consume_resolved(struct kauri *k, struct client_call *call,
         struct client_assignment *to = many->items[i];
         const Kauri__ListOffsetsResult *r = fits ? answer->list_offsets->results[i] : NULL;
         if (r == NULL)
-            client_consume_whole(to, answer);
+            client_consume_whole(k, to, answer);
         else if (r->status != KAURI__STATUS__OK || r->offset < 0)
             client_consume_refused(
-                to, r->status == KAURI__STATUS__OK ? KAURI__STATUS__BAD_REQUEST : r->status, NULL);
+                k, to, r->status == KAURI__STATUS__OK ? KAURI__STATUS__BAD_REQUEST : r->status,
+                NULL);
         else
-            to->position = to->fetch_offset = r->offset;
+            client_consume_resolve_one(k, to, r->offset);
     }
     client_consume_give_up(many);
 }
 
-static bool client_consume_due(struct kauri *k, const struct client_assignment *a, int64_t now_ms)
+bool client_consume_due(struct kauri *k, const struct client_assignment *a, int64_t now_ms)
 {
-    if (a->error != 0 || a->paused)
+    if (a->error != 0 || a->paused || a->revoked)
         return false;
     if (now_ms < a->due_ms)
         client_wake(k, a->due_ms);
@@ -118,8 +134,8 @@ static void client_consume_resolve(struct kauri *k, int64_t now_ms)
     Kauri__ListOffsetsItem *pointers[CLIENT_FETCH_ITEMS_MAX];
     LIST_EACH (node, &k->consume.assignments) {
         struct client_assignment *a = LIST_ENTRY(node, struct client_assignment, link);
-        if (a->fetch_offset >= 0 || many->count == CLIENT_FETCH_ITEMS_MAX ||
-            !client_consume_due(k, a, now_ms))
+        if (a->fetch_offset >= 0 || a->fetch_offset == CLIENT_OFFSET_COMMITTED ||
+            many->count == CLIENT_FETCH_ITEMS_MAX || !client_consume_due(k, a, now_ms))
             continue;
         Kauri__ListOffsetsItem *item = &items[many->count];
         kauri__list_offsets_item__init(item);
@@ -155,7 +171,7 @@ static void client_consume_result(struct kauri *k, struct client_assignment *a,
         return; /* what is told stands before what came after */
     a->next_good = r->status == KAURI__STATUS__STORAGE ? r->next_good : -1;
     if (r->status != KAURI__STATUS__OK) {
-        client_consume_refused(a, r->status, r->message);
+        client_consume_refused(k, a, r->status, r->message);
         return;
     }
     a->refusals = 0;
@@ -176,7 +192,7 @@ static void client_consume_fetched(struct kauri *k, struct client_call *call,
     for (size_t i = 0; i < many->count; i++) {
         const Kauri__FetchResult *r = fits ? answer->fetch->results[i] : NULL;
         if (r == NULL || r->size > rest.size) {
-            client_consume_whole(many->items[i], answer);
+            client_consume_whole(k, many->items[i], answer);
             fits = false;
             continue;
         }
@@ -267,6 +283,8 @@ void client_consume_turn(struct kauri *k, int64_t now_ms)
         return;
     if (c->resolve.call == NULL)
         client_consume_resolve(k, now_ms);
+    if (c->start.call == NULL)
+        client_start_ask(k, now_ms);
     bool polled = false; /* one long poll for all that became idle */
     for (int i = 0; i < CLIENT_FETCH_CALLS && c->held < k->options.prefetch_size; i++) {
         struct client_ask_many *many = &c->fetches[i];
@@ -283,8 +301,7 @@ void client_consume_turn(struct kauri *k, int64_t now_ms)
 
 /* --- the public calls --- */
 
-static struct client_assignment *client_consume_find(struct kauri *k, const char *topic,
-                                                     int32_t partition)
+struct client_assignment *client_consume_find(struct kauri *k, const char *topic, int32_t partition)
 {
     LIST_EACH (node, &k->consume.assignments) {
         struct client_assignment *a = LIST_ENTRY(node, struct client_assignment, link);
@@ -300,11 +317,17 @@ static int client_consume_missing(struct kauri *k, const char *topic, int32_t pa
                        topic, partition);
 }
 
-/* Begins anew at `offset`. */
-static void client_consume_place(struct kauri *k, struct client_assignment *a, int64_t offset)
+int64_t client_consume_handled(const struct kauri *k, const struct client_assignment *a)
+{
+    return k->consume.hand == a ? k->consume.hand_offset : a->position;
+}
+
+void client_consume_place(struct kauri *k, struct client_assignment *a, int64_t offset)
 {
     client_consume_interrupt(&k->consume);
     client_read_drop(k, a);
+    if (k->consume.hand == a)
+        k->consume.hand = NULL;
     a->position = a->fetch_offset = offset;
     a->high_watermark = -1;
     a->end_told = false;
@@ -337,10 +360,44 @@ static int client_consume_known(struct kauri *k, const char *topic, int32_t part
     return 0;
 }
 
+struct client_assignment *client_consume_add(struct kauri *k, const char *topic, int32_t partition,
+                                             int64_t offset)
+{
+    struct client_assignment *a = calloc(1, sizeof *a);
+    ASSERT(a != NULL);
+    a->topic = strdup(topic);
+    ASSERT(a->topic != NULL);
+    a->partition = partition;
+    a->next_good = -1;
+    a->committed = -1;
+    list_init(&a->chunks);
+    list_add_tail(&k->consume.assignments, &a->link);
+    k->consume.count++;
+    client_consume_place(k, a, offset);
+    return a;
+}
+
+void client_consume_remove(struct kauri *k, struct client_assignment *a)
+{
+    client_consume_interrupt(&k->consume);
+    (void)client_assignment_free(k, a);
+}
+
+/* By hand or by a group, not both. */
+static int client_consume_by_hand(struct kauri *k)
+{
+    if (!client_group_subscribed(k))
+        return 0;
+    return client_fail(k, KAURI_BAD_ARGUMENT, "the group \"%.180s\" assigns the partitions",
+                       k->group.options.group);
+}
+
 int kauri_assign(struct kauri *k, const char *topic, int32_t partition, int64_t offset)
 {
     ASSERT(k != NULL && topic != NULL);
-    int r = client_consume_offset(k, offset);
+    int r = client_consume_by_hand(k);
+    if (r == 0)
+        r = client_consume_offset(k, offset);
     if (r == 0)
         r = client_consume_known(k, topic, partition);
     if (r != 0)
@@ -348,26 +405,19 @@ int kauri_assign(struct kauri *k, const char *topic, int32_t partition, int64_t 
     if (client_consume_find(k, topic, partition) != NULL)
         return client_fail(k, KAURI_EXISTS, "topic \"%.180s\" partition %d is assigned already",
                            topic, partition);
-    struct client_assignment *a = calloc(1, sizeof *a);
-    ASSERT(a != NULL);
-    a->topic = strdup(topic);
-    ASSERT(a->topic != NULL);
-    a->partition = partition;
-    a->next_good = -1;
-    list_init(&a->chunks);
-    list_add_tail(&k->consume.assignments, &a->link);
-    k->consume.count++;
-    client_consume_place(k, a, offset);
+    (void)client_consume_add(k, topic, partition, offset);
     return 0;
 }
 
 int kauri_unassign(struct kauri *k, const char *topic, int32_t partition)
 {
+    int r = client_consume_by_hand(k);
+    if (r != 0)
+        return r;
     struct client_assignment *a = client_consume_find(k, topic, partition);
     if (a == NULL)
         return client_consume_missing(k, topic, partition);
-    client_consume_interrupt(&k->consume);
-    (void)client_assignment_free(k, a);
+    client_consume_remove(k, a);
     return 0;
 }
 
@@ -400,17 +450,43 @@ int kauri_pause(struct kauri *k, const char *topic, int32_t partition, bool paus
     return 0;
 }
 
+int kauri_position(struct kauri *k, const char *topic, int32_t partition, int64_t *offset)
+{
+    ASSERT(k != NULL && topic != NULL && offset != NULL);
+    const struct client_assignment *a = client_consume_find(k, topic, partition);
+    if (a == NULL)
+        return client_consume_missing(k, topic, partition);
+    if (a->position < 0)
+        return client_fail(k, KAURI_AGAIN, "topic \"%.180s\" partition %d has no position yet",
+                           topic, partition);
+    *offset = a->position;
+    return 0;
+}
+
+/* A record, an event, or what the group has to say; else KAURI_AGAIN. */
+static int client_consume_next(struct kauri *k, struct kauri_record *r)
+{
+    int event = client_group_event(k, r);
+    if (event == KAURI_AGAIN)
+        event = client_read_next(k, r);
+    return event;
+}
+
 int kauri_next(struct kauri *k, uint32_t timeout_ms, struct kauri_record *r)
 {
     ASSERT(k != NULL && r != NULL);
-    int64_t until = client_now_ms() + timeout_ms;
-    if (k->consume.turn_due)
+    int64_t now = client_now_ms();
+    int64_t until = now + timeout_ms;
+    k->consume.hand = NULL; /* the application came back */
+    if (k->consume.turn_due || client_group_turn_due(k, now))
         (void)client_turn(k);
+    (void)client_group_step(k);
     for (;;) {
-        int event = client_read_next(k, r);
+        int event = client_consume_next(k, r);
         if (event != KAURI_AGAIN)
             return event;
         int handled = client_turn(k);
+        handled += client_group_step(k);
         if (handled == 0 && client_now_ms() >= until)
             return KAURI_AGAIN;
         if (handled == 0)

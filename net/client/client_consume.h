@@ -29,9 +29,11 @@
 #include "net/client/client_status.h"
 #include "net/client/client_wire.h"
 
-#define CLIENT_FETCH_ITEMS_MAX 1024
-#define CLIENT_INFLATE_MAX     (256u * 1024 * 1024)
-#define CLIENT_FETCH_CALLS     8 /* the first asks at once, the others are long polls */
+#define CLIENT_FETCH_ITEMS_MAX  1024
+#define CLIENT_INFLATE_MAX      (256u * 1024 * 1024)
+#define CLIENT_FETCH_CALLS      8 /* the first asks at once, the others are long polls */
+
+#define CLIENT_OFFSET_COMMITTED (-3) /* where the group is; beside KAURI_OFFSET_START and _END */
 
 struct client_chunk {
     struct list link;
@@ -45,9 +47,12 @@ struct client_assignment {
     char *topic; /* owned */
     int32_t partition;
     bool paused;
+    bool grouped;         /* the group's, see client_group.h */
+    bool revoked;         /* on its way out: not fetched, not handed out */
+    int64_t committed;    /* the last offset known to be; -1 */
     bool asked;           /* in a fetch under way */
     bool idle;            /* had nothing more when asked last */
-    int64_t position;     /* START or END until resolved */
+    int64_t position;     /* START, END or COMMITTED until resolved */
     int64_t fetch_offset; /* likewise */
     int64_t high_watermark;
     struct list chunks;
@@ -78,6 +83,9 @@ struct client_consume {
     size_t held;
     struct client_ask_many fetches[CLIENT_FETCH_CALLS];
     struct client_ask_many resolve; /* START and END */
+    struct client_ask_many start;   /* COMMITTED */
+    struct client_assignment *hand; /* of the record handed out last, until the next is asked for */
+    int64_t hand_offset;
     int64_t next_good;
     bool turn_due;      /* room was made: fetch */
     struct buf headers; /* struct kauri_header of the record handed out */
@@ -89,6 +97,24 @@ void client_consume_deinit(struct kauri *k);
 void client_consume_turn(struct kauri *k, int64_t now_ms);
 /* Gives up the calls in flight: what is assigned is about to change. */
 void client_consume_interrupt(struct client_consume *c);
+
+struct client_assignment *client_consume_find(struct kauri *k, const char *topic,
+                                              int32_t partition);
+/* Adds one that is not there yet. */
+struct client_assignment *client_consume_add(struct kauri *k, const char *topic, int32_t partition,
+                                             int64_t offset);
+void client_consume_remove(struct kauri *k, struct client_assignment *a);
+/* Begins anew at `offset`. */
+void client_consume_place(struct kauri *k, struct client_assignment *a, int64_t offset);
+/* The offset behind all that was handled; negative while it is not known. */
+int64_t client_consume_handled(const struct kauri *k, const struct client_assignment *a);
+
+/* For calls over many partitions: may it be asked now? What becomes of one that was refused, and of
+ * the call. */
+bool client_consume_due(struct kauri *k, const struct client_assignment *a, int64_t now_ms);
+void client_consume_refused(struct kauri *k, struct client_assignment *a, Kauri__Status status,
+                            const char *said);
+void client_consume_give_up(struct client_ask_many *many);
 
 /* --- client_read.c: from chunks to records --- */
 

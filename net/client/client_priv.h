@@ -2,20 +2,22 @@
  *
  * client_priv: struct kauri and what its parts share.
  *
- *   kauri.h API -> client.c, client_send.c, client_admin.c, client_consume.c
+ *   kauri.h API -> client.c, client_send.c, client_admin.c, client_consume.c, client_group.c
  *                      |           |            |
- *                  client_turn: receive -> produce -> consume -> send    (never waits)
+ *                  client_turn: receive -> produce -> group -> consume -> send    (never waits)
  *                      |
  *                  client_wire: socket, session, calls
  *
- * User callbacks run from kauri_poll, kauri_flush and the calls that take one, never inside
- * client_turn, so they may call the library again (but kauri_close).
+ * User callbacks run from kauri_poll, kauri_flush and the calls that take one, those of groups
+ * from kauri_poll and kauri_next (client_group_step), never inside client_turn, so they may call
+ * the library again (but kauri_close).
  */
 #pragma once
 
 #include "engine/base/cleanup.h"
 #include "engine/base/map.h"
 #include "net/client/client_consume.h"
+#include "net/client/client_group.h"
 #include "net/client/client_produce.h"
 #include "net/client/client_status.h"
 #include "net/client/client_wire.h"
@@ -27,8 +29,10 @@ struct kauri {
     struct client_wire wire;
     struct client_produce produce;
     struct client_consume consume;
+    struct client_group group;
     struct map topics; /* name -> struct client_topic, owned */
     int64_t wake_ms;   /* the next turn is due then; set by each turn */
+    int64_t turn_ms;   /* the last turn was then */
     char message[CLIENT_MESSAGE_MAX];
 };
 
@@ -58,6 +62,12 @@ int client_ask(struct kauri *k, struct client_ask *ask, const Kauri__Call *conte
 void client_ask_done(struct client_ask *ask);
 /* True when the call may have been carried out before the sending that was answered. */
 bool client_ask_repeated(const struct client_ask *ask);
+
+/* The message and error of an answered call; 0 for OK. */
+int client_admin_status(struct kauri *k, const struct client_ask *ask, const char *topic,
+                        int32_t partition);
+/* The answer does not fit the question. */
+int client_admin_odd(struct kauri *k);
 
 /* Remembered facts of a topic, asked for when unknown or stale; waits. `create`: by the broker's
  * rule for automatic creation. 0 or an enum kauri_error with the message set. */

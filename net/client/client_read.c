@@ -164,6 +164,8 @@ static bool client_read_record(struct kauri *k, struct client_assignment *a, str
                 continue;
             a->position = b.offset + 1;
             client_read_fill(k, a, &b, r);
+            k->consume.hand = a;
+            k->consume.hand_offset = b.offset;
             return true;
         }
         a->reading = false;
@@ -205,7 +207,7 @@ int client_read_next(struct kauri *k, struct kauri_record *r)
     for (size_t i = 0; i < c->count; i++) {
         struct client_assignment *a =
             LIST_ENTRY(c->assignments.next, struct client_assignment, link);
-        if (!a->paused) {
+        if (!a->paused && !a->revoked) {
             if (client_read_record(k, a, r))
                 return 0;
             int event = client_read_event(k, a, r);

@@ -52,6 +52,29 @@ static const struct client_status_row client_status_rows[] = {
     [KAURI__STATUS__DENIED] = {KAURI_REFUSED, false, "is internal"},
     [KAURI__STATUS__NOT_ENOUGH_REPLICAS] = {KAURI_TIMED_OUT, true,
                                             "fewer replicas are in sync than min.insync.replicas"},
+    [KAURI__STATUS__BAD_GROUP_ID] = {KAURI_BAD_NAME, false, "the group's name is not valid"},
+    [KAURI__STATUS__GROUP_LOADING] = {KAURI_TIMED_OUT, true, "the broker reads its groups"},
+    [KAURI__STATUS__GROUP_UNAVAILABLE] = {KAURI_TIMED_OUT, true,
+                                          "the group could not be written down"},
+    [KAURI__STATUS__UNKNOWN_GROUP] = {KAURI_UNKNOWN_GROUP, false, "no such group"},
+    [KAURI__STATUS__GROUP_NOT_EMPTY] = {KAURI_NOT_EMPTY, false, "the group has members"},
+    [KAURI__STATUS__GROUP_FULL] = {KAURI_REFUSED, false, "the group is full"},
+    [KAURI__STATUS__GROUP_SUBSCRIBED] = {KAURI_NOT_EMPTY, false, "a member reads the topic"},
+    [KAURI__STATUS__UNKNOWN_MEMBER] = {KAURI_FENCED, false, "not a member of the group"},
+    [KAURI__STATUS__MEMBER_ID_REQUIRED] = {KAURI_REFUSED, false, "the member has no id yet"},
+    [KAURI__STATUS__ILLEGAL_GENERATION] = {KAURI_FENCED, false, "the group is further on"},
+    [KAURI__STATUS__REBALANCE] = {KAURI_TIMED_OUT, true, "the group is being rebalanced"},
+    [KAURI__STATUS__INCONSISTENT_PROTOCOL] = {KAURI_REFUSED, false,
+                                              "the members have no protocol in common"},
+    [KAURI__STATUS__BAD_SESSION_TIMEOUT] = {KAURI_BAD_ARGUMENT, false,
+                                            "the session timeout is out of bounds"},
+    [KAURI__STATUS__INSTANCE_FENCED] = {KAURI_FENCED, false, "another took over the instance"},
+    [KAURI__STATUS__INSTANCE_HELD] = {KAURI_FENCED, false, "another member has the instance"},
+    [KAURI__STATUS__MEMBER_EPOCH_FENCED] = {KAURI_FENCED, false, "the member's epoch is over"},
+    [KAURI__STATUS__MEMBER_EPOCH_STALE] = {KAURI_TIMED_OUT, true, "the member's epoch moved on"},
+    [KAURI__STATUS__UNKNOWN_ASSIGNOR] = {KAURI_BAD_ARGUMENT, false, "no such assignor"},
+    [KAURI__STATUS__BAD_REGEX] = {KAURI_BAD_ARGUMENT, false, "the expression is not valid"},
+    [KAURI__STATUS__METADATA_TOO_LARGE] = {KAURI_TOO_LARGE, false, "the metadata is too large"},
 };
 #define CLIENT_STATUS_COUNT (sizeof client_status_rows / sizeof client_status_rows[0])
 
@@ -118,6 +141,10 @@ const char *kauri_error_text(int error)
         [KAURI_VERSION] = "another protocol version",
         [KAURI_CORRUPT] = "checksum failed",
         [KAURI_END] = "end of the partition",
+        [KAURI_FENCED] = "not a member any more",
+        [KAURI_UNKNOWN_GROUP] = "unknown group",
+        [KAURI_NOT_EMPTY] = "the group has members",
+        [KAURI_NO_OFFSET] = "no committed offset",
     };
     if (error < 0)
         return error_text(error);

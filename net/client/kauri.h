@@ -20,8 +20,15 @@
  * producer epoch, still in order. With acks none a record counts as delivered once it is sent, at
  * offset -1, and kauri_flush waits until the broker has received it.
  *
- * Consumer: partitions are assigned by hand (groups come with their own issue), fetched ahead in
- * the background of kauri_poll and kauri_next, and handed out record by record in offset order.
+ * Consumer: partitions are assigned by hand or by a group, fetched ahead in the background of
+ * kauri_poll and kauri_next, and handed out record by record in offset order.
+ *
+ *   kauri_subscribe(k, &(struct kauri_group_options){
+ *                          .group = "billing", .topics = (const char *[]){"orders"},
+ *                          .topic_count = 1, .reset = KAURI_RESET_EARLIEST});
+ *   while (kauri_next(k, 1000, &record) == 0)
+ *       handle(&record);
+ *   kauri_close(k);
  *
  * Errors: 0 done, negative -errno (fatal to the call), positive enum kauri_error. After a failure
  * kauri_message has one line for people.
@@ -54,8 +61,12 @@ enum kauri_error {
     KAURI_VERSION = 14,      /* the broker speaks another protocol version */
     KAURI_CORRUPT = 15,      /* what arrived failed its checksum */
     KAURI_END = 16,          /* consumer: end of the partition reached (with eof events on) */
+    KAURI_FENCED = 17,       /* group: not a member any more, or another has the instance's name */
+    KAURI_UNKNOWN_GROUP = 18,
+    KAURI_NOT_EMPTY = 19, /* the group has members, or one of them reads the topic */
+    KAURI_NO_OFFSET = 20, /* nothing committed, and KAURI_RESET_ERROR */
 };
-#define KAURI_ERROR_COUNT 17
+#define KAURI_ERROR_COUNT 21
 
 /* "unknown topic", ... static. */
 KAURI_API const char *kauri_error_text(int error);
@@ -119,7 +130,9 @@ struct kauri_options {
 
 /* Connects lazily: succeeds without a broker. 0, KAURI_BAD_ARGUMENT or -errno. */
 KAURI_API int kauri_open(const struct kauri_options *o, struct kauri **out);
-/* Drops what was not acknowledged (kauri_flush first); returns NULL. NULL is fine. */
+/* Drops what was not acknowledged (kauri_flush first); returns NULL. NULL is fine. A member of a
+ * group first does what kauri_unsubscribe does, within timeout_ms; with an instance's name it
+ * leaves only for now, and its partitions wait for it until the session timeout. */
 KAURI_API struct kauri *kauri_close(struct kauri *k);
 /* One line about the last failure, "" when none; valid until the next call. */
 KAURI_API const char *kauri_message(const struct kauri *k);
@@ -163,6 +176,98 @@ KAURI_API int kauri_pause(struct kauri *k, const char *topic, int32_t partition,
  * KAURI_DAMAGED kauri_next_good tells where to go on. */
 KAURI_API int kauri_next(struct kauri *k, uint32_t timeout_ms, struct kauri_record *r);
 KAURI_API int64_t kauri_next_good(const struct kauri *k);
+/* The offset of the record that kauri_next hands out next. KAURI_AGAIN: not known yet. */
+KAURI_API int kauri_position(struct kauri *k, const char *topic, int32_t partition,
+                             int64_t *offset);
+
+/* --- consumer groups ---
+ *
+ * The broker divides the partitions of the topics among the members and moves them one by one; what
+ * is not moved is read on meanwhile. There are no threads: heartbeats are sent by whatever call is
+ * made, but joining, revocation and assignment happen inside kauri_poll and kauri_next, and so do
+ * all callbacks. Call one of them well within the session timeout: a member that is silent for
+ * longer loses its partitions.
+ *
+ * A partition begins at its committed offset, else as `reset` says. With automatic commits what was
+ * handled is committed every auto_commit_interval_ms, before a partition is given up, and at the
+ * end. A record counts as handled when the application comes back for the next one (kauri_next), or
+ * from its last one (kauri_unsubscribe, kauri_close); kauri_poll, kauri_flush and the others do not
+ * count, for they may be called while handling it. So a crash repeats records and never skips any.
+ */
+
+struct kauri_topic_partition {
+    const char *topic;
+    int32_t partition;
+};
+
+enum kauri_reset {
+    KAURI_RESET_LATEST = 0,
+    KAURI_RESET_EARLIEST = 1,
+    KAURI_RESET_ERROR = 2, /* kauri_next says KAURI_NO_OFFSET; kauri_seek helps */
+};
+
+/* Zero means the default for every field; all is copied. */
+struct kauri_group_options {
+    const char *group;         /* required, like at least one topic or a regex */
+    const char *instance;      /* a name that outlives the process (static membership); NULL none */
+    const char *rack;          /* NULL none */
+    const char *const *topics; /* those that do not exist yet are read once they do */
+    size_t topic_count;
+    const char *regex;                /* topics beside the named ones; NULL none */
+    const char *assignor;             /* NULL: the broker's choice */
+    uint32_t session_timeout_ms;      /* as the broker has it, default 45000 */
+    uint32_t rebalance_timeout_ms;    /* to give up what is revoked, default 300000 */
+    uint32_t auto_commit_interval_ms; /* default 5000; UINT32_MAX: off */
+    enum kauri_reset reset;           /* without a commit, or when it lies outside the log */
+    /* What was added; kauri_seek inside decides where it begins. */
+    void (*assigned)(void *ctx, const struct kauri_topic_partition *parts, size_t count);
+    /* What is about to be given up: offsets may still be committed. */
+    void (*revoked)(void *ctx, const struct kauri_topic_partition *parts, size_t count);
+    /* What is gone already: others may read it. */
+    void (*lost)(void *ctx, const struct kauri_topic_partition *parts, size_t count);
+    void *ctx;
+    /* The callbacks may call the library again, but not kauri_next, kauri_subscribe,
+     * kauri_unsubscribe and kauri_close. */
+};
+
+/* Joins, in the background; or changes the subscription and all other options of the member. 0 or
+ * KAURI_BAD_ARGUMENT: options out of bounds, partitions assigned by hand, another group or instance
+ * than now, or called from a callback. A refusal by the broker is told by kauri_next, with r->topic
+ * NULL, until the next kauri_subscribe or kauri_unsubscribe. */
+KAURI_API int kauri_subscribe(struct kauri *k, const struct kauri_group_options *o);
+/* Commits what was handled (automatic commits), calls `revoked`, leaves the group: at most
+ * timeout_ms, not at all without a broker. Fine without a group. 0 or KAURI_BAD_ARGUMENT (called
+ * from a callback). */
+KAURI_API int kauri_unsubscribe(struct kauri *k);
+
+struct kauri_membership {
+    const char *group;
+    const char *member; /* id */
+    int32_t epoch;      /* 0: not joined yet */
+    size_t partitions;
+};
+/* Valid until the next call. 0, or KAURI_UNKNOWN_GROUP without a group. */
+KAURI_API int kauri_membership(struct kauri *k, struct kauri_membership *out);
+
+struct kauri_commit {
+    const char *topic;
+    int32_t partition;
+    int64_t offset;       /* of the next record to read */
+    const char *metadata; /* NULL none */
+};
+/* Commits these offsets, or with count 0 all that was handed out, and waits for it. 0,
+ * KAURI_FENCED, KAURI_UNKNOWN_GROUP (no group), KAURI_UNKNOWN_TOPIC, KAURI_UNKNOWN_PARTITION,
+ * KAURI_OUT_OF_RANGE, KAURI_TOO_LARGE (metadata), KAURI_BAD_ARGUMENT, KAURI_TIMED_OUT. */
+KAURI_API int kauri_commit(struct kauri *k, const struct kauri_commit *items, size_t count);
+/* The same without waiting: `done` (may be NULL) runs inside kauri_poll or kauri_next, in the order
+ * of the calls, or before kauri_unsubscribe and kauri_close return. KAURI_AGAIN: too many under
+ * way. */
+KAURI_API int kauri_commit_async(struct kauri *k, const struct kauri_commit *items, size_t count,
+                                 void (*done)(void *ctx, int error, const char *message),
+                                 void *ctx);
+/* What the group committed; waits. *offset -1: nothing. */
+KAURI_API int kauri_committed(struct kauri *k, const char *topic, int32_t partition,
+                              int64_t *offset);
 
 /* --- questions and administration: each waits for its answer --- */
 
@@ -225,3 +330,100 @@ struct kauri_server {
 };
 /* Says hello (again) and tells who answers. */
 KAURI_API int kauri_server(struct kauri *k, struct kauri_server *out);
+
+/* --- administration of groups ---
+ *
+ * Each waits for its answer. Results are the caller's and freed by kauri_result_free. Times are
+ * Unix milliseconds, -1 none. */
+
+KAURI_API void kauri_result_free(void *result); /* NULL is fine */
+
+struct kauri_group {
+    const char *name;
+    const char *type;          /* "classic", "consumer" */
+    const char *state;         /* Kafka's words: "Stable", "Empty", ... */
+    const char *protocol_type; /* "consumer", ...; "" while it never had members */
+    const char *protocol;      /* assignor, "" none */
+    const char *leader;        /* classic: member id; "" none */
+    int32_t generation;
+    int32_t assignment_epoch;
+    size_t member_count;
+    size_t offset_count;
+    int64_t state_since_ms;
+};
+struct kauri_groups {
+    const struct kauri_group *groups; /* ascending by name */
+    size_t count;
+};
+KAURI_API int kauri_group_list(struct kauri *k, struct kauri_groups **out);
+
+struct kauri_group_member {
+    const char *id;
+    const char *instance; /* "" none, like rack and regex */
+    const char *rack;
+    const char *client;
+    const char *host;
+    int32_t epoch;
+    const char *const *topics; /* subscription */
+    size_t topic_count;
+    const char *regex;
+    const struct kauri_topic_partition *assigned;
+    size_t assigned_count;
+    const struct kauri_topic_partition *target; /* what it is to have in the end */
+    size_t target_count;
+};
+struct kauri_group_detail {
+    struct kauri_group group;
+    const struct kauri_group_member *members; /* in the order they joined */
+    size_t member_count;
+};
+/* KAURI_UNKNOWN_GROUP, KAURI_BAD_NAME, and those of every call that waits; so are those below. */
+KAURI_API int kauri_group_describe(struct kauri *k, const char *group,
+                                   struct kauri_group_detail **out);
+
+struct kauri_group_offset {
+    const char *topic;
+    int32_t partition;
+    int64_t offset; /* the next record to read; -1: nothing committed */
+    int32_t leader_epoch;
+    const char *metadata;
+    int64_t commit_ms;
+    int64_t moved_ms;  /* of the last commit that moved it */
+    const char *owner; /* member id; "": nobody, or not known */
+    int64_t log_start; /* -1: the partition is gone, or could not be loaded in time */
+    int64_t end;       /* likewise; else the lag is end - offset, as of one moment */
+};
+struct kauri_group_offsets {
+    const struct kauri_group_offset *rows; /* by topic and partition */
+    size_t count;
+};
+/* `assigned`: also what a member has and nobody committed for. */
+KAURI_API int kauri_group_offsets(struct kauri *k, const char *group, bool assigned,
+                                  struct kauri_group_offsets **out);
+
+struct kauri_group_rebalance {
+    int64_t began_ms;
+    int64_t ended_ms;  /* -1: still going on */
+    const char *cause; /* "member joined", ... */
+    const char *member;
+    const char *reason; /* the member's words, "" none */
+    int32_t generation;
+    size_t member_count;
+};
+struct kauri_group_history {
+    const struct kauri_group_rebalance *rebalances; /* since the broker's start, oldest first */
+    size_t count;
+};
+KAURI_API int kauri_group_history(struct kauri *k, const char *group,
+                                  struct kauri_group_history **out);
+
+/* KAURI_NOT_EMPTY: it has members. */
+KAURI_API int kauri_group_delete(struct kauri *k, const char *group);
+/* Forgets committed offsets. `errors` (may be NULL): room for one each; the result is the first
+ * that is not 0. KAURI_NOT_EMPTY: a member reads the topic. */
+KAURI_API int kauri_group_forget(struct kauri *k, const char *group,
+                                 const struct kauri_topic_partition *parts, size_t count,
+                                 int *errors);
+/* Sets offsets of a group without members (KAURI_NOT_EMPTY), which is made when missing. */
+KAURI_API int kauri_group_commit(struct kauri *k, const char *group,
+                                 const struct kauri_commit *items, size_t count, int *errors);
