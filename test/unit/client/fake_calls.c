@@ -520,6 +520,16 @@ static void fake_calls_dispatch(struct fake_server *s, struct fake_session *from
     case KAURI__CALL__CALL_BROKER_CONFIG:
         fake_calls_broker_config(s, from, call);
         return;
+    case KAURI__CALL__CALL_GROUP_BEAT:
+    case KAURI__CALL__CALL_GROUP_COMMIT:
+    case KAURI__CALL__CALL_GROUP_OFFSETS:
+    case KAURI__CALL__CALL_GROUP_LIST:
+    case KAURI__CALL__CALL_GROUP_DESCRIBE:
+    case KAURI__CALL__CALL_GROUP_HISTORY:
+    case KAURI__CALL__CALL_GROUP_DELETE:
+    case KAURI__CALL__CALL_GROUP_FORGET:
+        fake_group_handle(s, from, call);
+        return;
     case KAURI__CALL__CALL__NOT_SET:
     case _KAURI__CALL__CALL__CASE_IS_INT_SIZE:
         return;

@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #include "engine/base/list.h"
+#include "fake_group.h"
 #include "fake_log.h"
 
 #define FAKE_SESSIONS_MAX 64
@@ -43,6 +44,8 @@ struct fake_script {
     bool mute;           /* no call is looked at */
     unsigned corrupt;    /* fetched bytes with a bit flipped */
     uint32_t version;    /* of hello, 0: 1 */
+    unsigned loading;    /* rows of group_offsets that know no end yet */
+    unsigned moving;     /* pages of group_describe of a group that changes meanwhile */
 };
 
 struct fake_server {
@@ -60,6 +63,7 @@ struct fake_server {
     bool silent;        /* carries calls out, answers nothing, until stopped */
     struct list parked; /* fetches that wait */
     struct fake_log log;
+    struct fake_group group;
     struct fake_script script;
     int64_t next_producer;
     unsigned calls[FAKE_KINDS]; /* seen */
