@@ -14,6 +14,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -109,6 +110,21 @@ def thread_state(task):
         return (task / "stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return "X"
+
+
+def free_port():
+    """A TCP port of the loopback that nobody listens on. Below those that connections get by
+    themselves: a client that dials a dead broker's port could be given that very port, be connected
+    to itself, and keep the broker from it."""
+    with socket.socket() as s:
+        for _ in range(100):
+            port = random.SystemRandom().randrange(15000, 32000)
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+    raise RuntimeError("no TCP port is free")
 
 
 class Broker:
@@ -237,6 +253,17 @@ class Broker:
     def describe(self, topic):
         """kauri topic describe --json."""
         return self.run("topic", "describe", topic, "-p", "--json").json()
+
+
+class KafkaBroker(Broker):
+    """A Broker that also speaks Kafka's protocol, at the same port after each start."""
+
+    def __init__(self, home, *more, **settings):
+        super().__init__(home, *more, **settings)
+        self.address = f"127.0.0.1:{free_port()}"
+
+    def command(self, *more):
+        return super().command("--kafka", self.address, *more)
 
 
 class Checks:

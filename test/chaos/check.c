@@ -2,7 +2,8 @@
  *
  * check: judges a topic against the histories of its producers (verdict.h says by what).
  *
- *   chaos_check --server URL --topic T HISTORY...     through the client
+ *   chaos_check --server URL --topic T HISTORY...     through the client library
+ *   chaos_check_kafka --server HOST:PORT ...          through librdkafka
  *   chaos_check --dir DATA --topic T HISTORY...       from the files of a stopped broker
  *   chaos_check --self-test                           every fault, planted, must be found
  *
@@ -97,7 +98,7 @@ static int check_run(struct check *c)
 {
     struct verdict_counts counts;
     c->source.verdict = verdict_new(c->count, c->source.partitions);
-    int r = c->server != NULL ? source_client(&c->source, c->server)
+    int r = c->server != NULL ? source_server(&c->source, c->server)
                               : source_folder(&c->source, c->dir);
     for (uint32_t i = 0; r == 0 && i < c->count; i++)
         r = check_history(c, i);
@@ -140,8 +141,9 @@ int main(int argc, char **argv)
         return selftest_run();
     int r = 2;
     if (c.source.topic == NULL || (c.server == NULL) == (c.dir == NULL))
-        (void)fprintf(stderr, "usage: chaos_check --server URL|--dir DATA --topic T [--retention] "
-                              "HISTORY...\n       chaos_check --self-test\n");
+        (void)fprintf(
+            stderr, "usage: chaos_check --server URL|HOST:PORT|--dir DATA --topic T [--retention] "
+                    "HISTORY...\n       chaos_check --self-test\n");
     else if (check_open(&c, argv + optind, argc - optind) == 0)
         r = check_run(&c);
     check_close(&c);

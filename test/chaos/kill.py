@@ -9,12 +9,17 @@ must hold after the restart. A reader follows `steady` through all deaths and mu
 once. One kill in six hits a broker that is still starting.
 
     test/chaos/kill.py [--seed N] [--kills N] [--long]      30 kills, 1,000 with KAURI_TEST_LONG=1
+    test/chaos/kill.py --front kafka ...                    20 kills, 1,000 with KAURI_TEST_LONG=1
+
+With --front kafka the records go in through librdkafka (idempotent, acks=all), the judge reads
+through librdkafka, and the reader is kafka-console-consumer; the side topics stay with our client.
 
 The last line gives the figures. Exit 1 when anything is lost, doubled, out of order, unasked for or
 refused, when a restart fails, or when `kauri verify --deep` finds damage.
 """
 import argparse
 import random
+import re
 import subprocess
 import sys
 import time
@@ -25,8 +30,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import harness
 import rig
 
-KILLS, KILLS_LONG = 30, 1000
+KILLS, KILLS_LONG = {"native": 30, "kafka": 20}, 1000
 EARLY_EVERY = 6
+CONSOLE = harness.BUILD / "cli" / "kafka" / "kauri-kafka"
 
 
 class Topics:
@@ -35,6 +41,7 @@ class Topics:
     def __init__(self, broker, chance):
         self.broker, self.chance = broker, chance
         self.there, self.open, self.made = set(), [], 0
+        self.late = set()  # asked, given up by the client: may still come about until the next kill
         self.wrong, self.asked = [], 0
 
     def ask(self):
@@ -55,14 +62,14 @@ class Topics:
     def settle(self):
         """With the broker up again: what was promised must be so; what is open may be either."""
         waiting, self.open = self.open, []
-        listed = None
         answers = [(verb, name, child.wait(30)) for verb, name, child in waiting]
         listed = {e["name"] for e in self.broker.run("topic", "list", "--json").json()["topics"]}
+        unsure, self.late = self.late, {name for _, name, code in answers if code != 0}
         for verb, name, code in answers:
             if code == 0 and (name in listed) != (verb == "create"):
                 self.wrong.append(f"{verb} {name} was answered, and is not so")
-            if name in listed:
-                self.there.add(name)
+        for name in unsure.union(name for _, name, _ in answers):
+            (self.there.add if name in listed else self.there.discard)(name)
         self.wrong += [f"{name} was there and is gone" for name in self.there - listed]
         self.wrong += [f"{name} was deleted and is back"
                        for name in listed - self.there if name.startswith("side-")]
@@ -70,32 +77,32 @@ class Topics:
 
 
 class Reader:
-    """kauri consume over all deaths: started again where it ended, offsets must go on by one."""
+    """kauri consume over all deaths: it must see every offset once, each one more than the last."""
+
+    LINE = re.compile(rb"(\d+) (\d+)")
 
     def __init__(self, broker, topic):
         self.broker, self.topic = broker, topic
         self.path = broker.home.path / f"read-{topic}"
-        self.child, self.starts = None, 0
 
     def ends(self):
         """partition -> number of whole lines read; and the first fault."""
         ends = {}
         text = self.path.read_bytes() if self.path.exists() else b""
         for line in text[:text.rfind(b"\n") + 1].split(b"\n")[:-1]:
-            partition, offset = map(int, line.split())
+            partition, offset = map(int, self.LINE.fullmatch(line).groups())
             if offset != ends.get(partition, 0):
                 return ends, f"partition {partition}: offset {offset} after {ends.get(partition, 0)}"
             ends[partition] = offset + 1
         return ends, None
 
+    def open(self, out):
+        return self.broker.open("consume", self.topic, "-o", "start", "-f", "%p %o\n",
+                                stdin=subprocess.DEVNULL, stdout=out)
+
     def start(self):
-        if self.child is None or self.child.poll() is not None:
-            out = open(self.path, "ab")
-            if self.starts == 0:
-                self.child = self.broker.open("consume", self.topic, "-o", "start", "-f", "%p %o\n",
-                                              stdin=subprocess.DEVNULL, stdout=out)
-            self.starts += 1
-            out.close()
+        with open(self.path, "wb") as out:
+            self.child = self.open(out)
 
     def end(self, wanted):
         """Waits until it has read everything; what is wrong, or None."""
@@ -111,15 +118,37 @@ class Reader:
         return fault
 
 
-def make_loads(broker, run):
+class KafkaReader(Reader):
+    """The same with kafka-console-consumer."""
+
+    LINE = re.compile(rb"Partition:(\d+)\tOffset:(\d+)")
+
+    def open(self, out):
+        words = ["--bootstrap-server", self.broker.address, "--topic", self.topic,
+                 "--from-beginning"]
+        for name, ms in (("reconnect.backoff.ms", 10), ("reconnect.backoff.max.ms", 50)):
+            words += ["--consumer-property", f"{name}={ms}"]
+        for name, value in (("offset", "true"), ("partition", "true"), ("value", "false")):
+            words += ["--property", f"print.{name}={value}"]
+        child = subprocess.Popen([str(CONSOLE), "kafka-console-consumer", *words],
+                                 stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL,
+                                 preexec_fn=harness.die_with_parent)
+        self.broker.home.undo.append(child.kill)
+        return child
+
+
+READERS = {"native": Reader, "kafka": KafkaReader}
+
+
+def make_loads(broker, run, front):
     """The three topics; sizes small enough for two cores."""
     p = rig.Producer
     return [
-        rig.Load(broker, "steady", 4, [p("zstd"), p("none", 800)], run),
+        rig.Load(broker, "steady", 4, [p("zstd"), p("none", 800)], run, front=front),
         rig.Load(broker, "tiny", 2, [p("lz4", 300, 1500), p("gzip", 100, 500, 0)], run,
-                 segment_bytes=40960),
+                 front=front, segment_bytes=40960),
         rig.Load(broker, "short", 2, [p("snappy", 400, 1500)], run, retention=True,
-                 segment_bytes=40960, retention_bytes=122880),
+                 front=front, segment_bytes=40960, retention_bytes=122880),
     ]
 
 
@@ -154,8 +183,8 @@ def verify(broker):
 def run(options, seed):
     """All of it; the faults in words, and the figures."""
     home = harness.Home("kill")
-    broker = harness.Broker(home, log_retention_check_interval_ms=50,
-                            log_segment_delete_delay_ms=0)
+    broker = rig.FRONTS[options.front].broker_class(home, log_retention_check_interval_ms=50,
+                                                    log_segment_delete_delay_ms=0)
     try:
         return run_on(broker, options, random.Random(seed), seed)
     except RuntimeError as why:
@@ -166,12 +195,13 @@ def run(options, seed):
 def run_on(broker, options, chance, seed):
     if broker.start() is None:
         raise RuntimeError("it does not start")
+    front = rig.FRONTS[options.front]
     topics, total, readies = Topics(broker, chance), rig.Total(), []
-    loads = make_loads(broker, seed)
+    loads = make_loads(broker, seed, front)
     for load in loads:
         load.create()
         load.start()
-    reader = Reader(broker, "steady")
+    reader = READERS[options.front](broker, "steady")
     reader.start()
     time.sleep(0.2)
     broker.kill()
@@ -183,7 +213,7 @@ def run_on(broker, options, chance, seed):
     topics.settle()
     faults = rig.finish(loads)
     broker.run("topic", "alter", "short", "--set", "retention.bytes=-1")
-    rig.judge_all(loads, total, "--server", broker.url)
+    rig.judge_all(loads, total, "--server", front.address(broker))
     ends = {p["partition"]: p["end"] for p in broker.describe("steady")["partitions"]}
     fault = reader.end(ends)
     faults += [f"the reader of steady: {fault}"] if fault else []
@@ -204,14 +234,15 @@ def main():
     parser = argparse.ArgumentParser(description="kill -9 under load, again and again.")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--kills", type=int)
+    parser.add_argument("--front", choices=sorted(rig.FRONTS), default="native")
     parser.add_argument("--long", action="store_true", help=f"{KILLS_LONG} kills")
     options = parser.parse_args()
     if options.kills is None:
-        options.kills = KILLS_LONG if options.long or harness.LONG else KILLS
+        options.kills = KILLS_LONG if options.long or harness.LONG else KILLS[options.front]
     faults, figures = run(options, harness.seed_of(options))
     for fault in faults:
         print(f"FAILED  {fault}")
-    print(f"kill: {figures}; {'FAILED' if faults else 'ok'}")
+    print(f"kill, {options.front}: {figures}; {'FAILED' if faults else 'ok'}")
     return 1 if faults else 0
 
 

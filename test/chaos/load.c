@@ -3,7 +3,8 @@
  * load: one producer under the crash harness. Writes records (record.h) to the partitions of one
  * topic in random order until stdin closes or SIGTERM comes, through every death of the broker, and
  * notes each acknowledgement in its history (history.h). Then it waits for what is in flight, ends
- * the history and prints its counters as one JSON object.
+ * the history and prints its counters as one JSON object. By which client it writes is chosen when
+ * it is linked (sender.h): chaos_load is the native one, chaos_load_kafka librdkafka.
  *
  * The history must lie on a disk that is not the tested one. Exit 0; 1 when records were left
  * without an answer, the history could not be written, or the library failed; 2 usage.
@@ -18,26 +19,22 @@
 #include "engine/base/assert.h"
 #include "engine/base/clock.h"
 #include "engine/base/random.h"
-#include "net/client/kauri.h"
 #include "test/chaos/history.h"
+#include "test/chaos/sender.h"
 
 #define LOAD_PARTITIONS_MAX 1024
 #define LOAD_FLUSH_MS       90000
 #define LOAD_KEYS           97
 
 struct load {
-    const char *server;
-    const char *topic;
+    struct sender_options options;
     const char *history_path;
     struct history_head head;
     uint64_t seed;
     double rate; /* records a second; 0: as fast as it goes */
-    uint32_t linger_ms;
-    int acks;
-    enum kauri_codec codec;
     uint64_t records_max;
     /* the run */
-    struct kauri *k;
+    struct sender *sender;
     FILE *history;
     struct random random;
     struct buf value;
@@ -45,7 +42,7 @@ struct load {
     uint64_t sent_all;
     uint64_t acked;
     uint64_t failed;
-    uint64_t refused; /* kauri_send said no: never sent */
+    uint64_t refused; /* the client said no: never sent */
     bool broken;      /* the history could not be written */
 };
 
@@ -63,18 +60,17 @@ static void load_note(struct load *l, const struct history_entry *e)
         l->broken = true;
 }
 
-static void load_delivered(void *ctx, const struct kauri_record *r, int error, const char *message)
+static void load_delivered(void *ctx, const struct sender_report *r)
 {
     struct load *l = ctx;
-    struct history_entry e = {.kind = error == 0 ? HISTORY_ACKED : HISTORY_FAILED,
-                              .partition = (uint32_t)r->partition,
-                              .sequence = (uint64_t)(uintptr_t)r->opaque,
+    struct history_entry e = {.kind = r->message == NULL ? HISTORY_ACKED : HISTORY_FAILED,
+                              .partition = r->partition,
+                              .sequence = r->sequence,
                               .offset = r->offset};
-    if (error == 0)
+    if (r->message == NULL)
         l->acked++;
     else if (l->failed++ < 5)
-        (void)fprintf(stderr, "load %u: %s\n", l->head.producer,
-                      message != NULL && message[0] != '\0' ? message : kauri_error_text(error));
+        (void)fprintf(stderr, "load %u: %s\n", l->head.producer, r->message);
     load_note(l, &e);
 }
 
@@ -87,8 +83,8 @@ static bool load_stopped(void)
     return load_stop != 0;
 }
 
-/* One record. 0, or a kauri_error that will not pass. */
-static int load_one(struct load *l)
+/* One record, unless the end comes first. False when the client refused it. */
+static bool load_one(struct load *l)
 {
     uint32_t partition = (uint32_t)random_below(&l->random, l->head.partitions);
     struct record_id id = {.run = l->head.run,
@@ -98,42 +94,33 @@ static int load_one(struct load *l)
     char key[16];
     record_make(&id, l->head.size_max, &l->value);
     int key_size = snprintf(key, sizeof key, "k%u", (unsigned)(id.sequence % LOAD_KEYS));
-    struct kauri_record r = {.topic = l->topic,
-                             .partition = (int32_t)partition,
-                             .timestamp_ms = -1,
-                             .key = key,
-                             .key_size = (size_t)key_size,
-                             .value = l->value.p,
-                             .value_size = l->value.size,
-                             .opaque = (void *)(uintptr_t)id.sequence};
-    for (;;) {
-        int error = kauri_send(l->k, &r);
-        if (error == 0) {
-            l->sent[partition]++;
-            l->sent_all++;
-            return 0;
-        }
-        if (error != KAURI_AGAIN && error != KAURI_NO_SERVER && error != KAURI_TIMED_OUT) {
-            l->refused++;
-            return error;
-        }
-        (void)kauri_poll(l->k, 20);
+    struct sender_record r = {.partition = partition,
+                              .key = slice_of(key, (size_t)key_size),
+                              .value = buf_slice(&l->value),
+                              .sequence = id.sequence};
+    enum sender_answer answer;
+    while ((answer = sender_send(l->sender, &r)) == SENDER_LATER) {
+        (void)sender_poll(l->sender, 20);
         if (load_stopped())
-            return 0;
+            return true;
     }
+    l->sent[partition] += answer == SENDER_TAKEN;
+    l->sent_all += answer == SENDER_TAKEN;
+    l->refused += answer == SENDER_REFUSED;
+    return answer == SENDER_TAKEN;
 }
 
 static void load_pace(struct load *l, int64_t start_us)
 {
     const struct clock *clock = clock_real();
     if (l->rate <= 0) {
-        (void)kauri_poll(l->k, 0);
+        (void)sender_poll(l->sender, 0);
         return;
     }
     for (;;) {
         double due_us = (double)l->sent_all * 1e6 / l->rate;
         double left_us = due_us - (double)(clock->mono_us(clock) - start_us);
-        int handled = kauri_poll(l->k, left_us > 1000 ? 1 : 0);
+        int handled = sender_poll(l->sender, left_us > 1000 ? 1 : 0);
         if (left_us <= 0 || load_stopped())
             return;
         if (handled == 0 && left_us > 500)
@@ -148,11 +135,8 @@ static void load_run(struct load *l)
     while (!load_stopped() && l->sent_all < l->records_max) {
         int burst = 1 + (int)random_below(&l->random, 32);
         for (int i = 0; i < burst; i++) {
-            int error = load_one(l);
-            if (error == 0)
+            if (load_one(l))
                 continue;
-            (void)fprintf(stderr, "load %u: cannot send: %s: %s\n", l->head.producer,
-                          kauri_error_text(error), kauri_message(l->k));
             (void)usleep(20000);
             if (l->refused > 10000)
                 return;
@@ -163,8 +147,7 @@ static void load_run(struct load *l)
 
 static int load_end(struct load *l)
 {
-    int left = kauri_flush(l->k, LOAD_FLUSH_MS);
-    size_t outstanding = kauri_outstanding(l->k);
+    size_t outstanding = sender_flush(l->sender, LOAD_FLUSH_MS);
     for (uint32_t i = 0; i < l->head.partitions; i++)
         load_note(l, &(struct history_entry){
                          .kind = HISTORY_SENT, .partition = i, .sequence = l->sent[i]});
@@ -175,7 +158,7 @@ static int load_end(struct load *l)
                  l->head.producer, l->sent_all, l->acked, l->failed, l->refused, outstanding);
     if (l->broken)
         (void)fprintf(stderr, "load %u: cannot write %s\n", l->head.producer, l->history_path);
-    return left == 0 && outstanding == 0 && !l->broken ? 0 : 1;
+    return outstanding == 0 && !l->broken ? 0 : 1;
 }
 
 /* --- options -------------------------------------------------------------------------------- */
@@ -190,27 +173,16 @@ static const struct option load_options[] = {
     {"records", required_argument, NULL, 'n'},  {NULL, 0, NULL, 0},
 };
 
-static bool load_codec(struct load *l, const char *name)
-{
-    static const char *const names[] = {"none", "gzip", "snappy", "lz4", "zstd"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(name, names[i]) == 0) {
-            l->codec = (enum kauri_codec)i;
-            return true;
-        }
-    return false;
-}
-
 static bool load_text(struct load *l, int key, const char *value)
 {
     if (key == 's')
-        l->server = value;
+        l->options.server = value;
     else if (key == 't')
-        l->topic = value;
+        l->options.topic = value;
     else if (key == 'h')
         l->history_path = value;
     else if (key == 'c')
-        return load_codec(l, value);
+        l->options.codec = value;
     else
         return false;
     return true;
@@ -236,11 +208,11 @@ static bool load_number(struct load *l, int key, const char *value)
     else if (key == 'a')
         l->rate = (double)number;
     else if (key == 'l')
-        l->linger_ms = number == 0 ? UINT32_MAX : (uint32_t)number;
+        l->options.linger_ms = (uint32_t)number;
     else if (key == 'n')
         l->records_max = number;
     else if (key == 'k')
-        l->acks = number == 1 ? KAURI_ACKS_LEADER : KAURI_ACKS_NONE;
+        l->options.acks = number == 1 ? 1 : 0;
     else
         return false;
     return true;
@@ -254,21 +226,23 @@ static bool load_parse(struct load *l, int argc, char **argv)
         if (key == '?' || !(text ? load_text(l, key, optarg) : load_number(l, key, optarg)))
             return false;
     }
-    return optind == argc && l->server != NULL && l->topic != NULL && l->history_path != NULL &&
-           l->head.partitions > 0 && l->head.partitions <= LOAD_PARTITIONS_MAX &&
-           l->head.size_max > 0;
+    return optind == argc && l->options.server != NULL && l->options.topic != NULL &&
+           l->history_path != NULL && l->head.partitions > 0 &&
+           l->head.partitions <= LOAD_PARTITIONS_MAX && l->head.size_max > 0;
 }
 
 int main(int argc, char **argv)
 {
-    static struct load l = {.head = {.partitions = 1, .size_max = 200},
-                            .acks = KAURI_ACKS_ALL,
-                            .records_max = UINT64_MAX};
+    static struct load l = {
+        .head = {.partitions = 1, .size_max = 200},
+        .options = {.codec = "none", .acks = -1, .delivered = load_delivered, .ctx = &l},
+        .records_max = UINT64_MAX};
     if (!load_parse(&l, argc, argv)) {
-        (void)fprintf(stderr,
-                      "usage: chaos_load --server URL --topic T --history FILE [--producer N] "
-                      "[--run N] [--partitions N] [--size-max N] [--seed N] [--rate N] "
-                      "[--codec NAME] [--acks 1|0] [--linger MS] [--records N]\n");
+        (void)fprintf(
+            stderr,
+            "usage: chaos_load --server URL|HOST:PORT --topic T --history FILE [--producer N] "
+            "[--run N] [--partitions N] [--size-max N] [--seed N] [--rate N] "
+            "[--codec NAME] [--acks 1|0] [--linger MS] [--records N]\n");
         return 2;
     }
     (void)signal(SIGTERM, load_signal);
@@ -278,24 +252,11 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "load: cannot write %s\n", l.history_path);
         return 1;
     }
-    struct kauri_options options = {.server = l.server,
-                                    .client_name = "chaos_load",
-                                    .linger_ms = l.linger_ms,
-                                    .buffer_size = (size_t)8 << 20,
-                                    .batch_size = (size_t)32 << 10,
-                                    .delivery_timeout_ms = 600000,
-                                    .acks = l.acks,
-                                    .codec = l.codec,
-                                    .delivered = load_delivered,
-                                    .ctx = &l};
-    int r = kauri_open(&options, &l.k);
-    if (r != 0) {
-        (void)fprintf(stderr, "load: cannot open %s: %s\n", l.server, kauri_error_text(r));
+    if (sender_open(&l.options, &l.sender) != 0)
         return 1;
-    }
     load_run(&l);
-    r = load_end(&l);
-    l.k = kauri_close(l.k);
+    int r = load_end(&l);
+    l.sender = sender_close(l.sender);
     buf_deinit(&l.value);
     return r;
 }

@@ -4,7 +4,8 @@
 A Load is one topic and the producers that write to it (chaos_load, one process each) through every
 death of the broker, each with its history on the healthy disk. After `end` the judge (chaos_check)
 compares the topic, read through the client or from the files of a stopped broker, with the
-histories: nothing lost, wrong, duplicated, reordered, phantom, left out or skipped.
+histories: nothing lost, wrong, duplicated, reordered, phantom, left out or skipped. A Front says
+which client: ours, or librdkafka (chaos_load_kafka, chaos_check_kafka).
 """
 import json
 import subprocess
@@ -14,10 +15,22 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import harness
 
-LOADER = harness.BUILD / "test" / "chaos" / "chaos_load"
-CHECKER = harness.BUILD / "test" / "chaos" / "chaos_check"
+PROGRAMS = harness.BUILD / "test" / "chaos"
 FAULTS = ("lost", "wrong", "duplicated", "reordered", "phantom", "gaps", "skipped")
 FLUSH_LIMIT_S = 120
+
+
+class Front:
+    """A broker's protocol: who writes and reads, and the broker's address for them."""
+
+    def __init__(self, suffix, broker_class, address):
+        self.loader, self.checker = (PROGRAMS / f"chaos_{w}{suffix}" for w in ("load", "check"))
+        self.broker_class, self.address = broker_class, address
+
+
+NATIVE = Front("", harness.Broker, lambda broker: broker.url)
+KAFKA = Front("_kafka", harness.KafkaBroker, lambda broker: broker.address)
+FRONTS = {"native": NATIVE, "kafka": KAFKA}
 
 
 class Producer:
@@ -28,9 +41,10 @@ class Producer:
 
 
 class Load:
-    def __init__(self, broker, topic, partitions, producers, run, retention=False, **configs):
+    def __init__(self, broker, topic, partitions, producers, run, retention=False, front=NATIVE,
+                 **configs):
         self.broker, self.topic, self.partitions, self.run = broker, topic, partitions, run
-        self.producers, self.retention = producers, retention
+        self.producers, self.retention, self.front = producers, retention, front
         self.configs = {k.replace("_", "."): v for k, v in configs.items()}
         self.children, self.counters = [], []
         folder = broker.home.path / f"history-{run}"
@@ -46,11 +60,11 @@ class Load:
     def start(self):
         size_max = max(p.size_max for p in self.producers)
         for i, p in enumerate(self.producers):
-            words = dict(server=self.broker.url, topic=self.topic, history=self.histories[i],
+            words = dict(server=self.front.address(self.broker), topic=self.topic, history=self.histories[i],
                          producer=i, run=self.run, partitions=self.partitions, codec=p.codec,
                          seed=self.run + i, rate=p.rate, linger=p.linger)
             words["size-max"] = size_max
-            command = [str(LOADER)] + [str(w) for k, v in words.items() for w in (f"--{k}", v)]
+            command = [str(self.front.loader)] + [str(w) for k, v in words.items() for w in (f"--{k}", v)]
             child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                      stderr=open(f"{self.histories[i]}.stderr", "wb"),
                                      preexec_fn=harness.die_with_parent)
@@ -76,8 +90,8 @@ class Load:
         return told
 
     def judge(self, *source):
-        """(counts, words of the checker); source: "--server", URL or "--dir", FOLDER."""
-        command = [str(CHECKER), *map(str, source), "--topic", self.topic]
+        """(counts, words of the checker); source: "--server", ADDRESS or "--dir", FOLDER."""
+        command = [str(self.front.checker), *map(str, source), "--topic", self.topic]
         command += ["--retention"] if self.retention else []
         done = subprocess.run(command + [str(h) for h in self.histories], capture_output=True,
                               text=True, errors="replace", timeout=600)

@@ -42,12 +42,6 @@ def seeds():
             yield bytes.fromhex(words[3])
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def memory(pid):
     text = Path(f"/proc/{pid}/status").read_text()
     return int(re.search(r"^RssAnon:\s+(\d+)", text, re.M)[1]) * 1024
@@ -176,7 +170,7 @@ def main():
     seed = options.seed if options.seed is not None else random.randrange(1 << 32)
     print(f"seed {seed}  (repeat: --seed {seed})", flush=True)
     home, check = harness.Home("rude"), harness.Checks()
-    broker, port = harness.Broker(home), free_port()
+    broker, port = harness.Broker(home), harness.free_port()
     if broker.start("--kafka", f"127.0.0.1:{port}") is None:
         print(f"FAILED  it does not start: {broker.errors()}")
         return 1

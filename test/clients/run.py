@@ -18,7 +18,6 @@ import argparse
 import itertools
 import random
 import re
-import socket
 import sys
 import time
 import traceback
@@ -35,23 +34,6 @@ KILLS, RUN_COUNT, RUN_PACE_US = 3, 500, 4000
 CROSS_CHECKS = ("kill", "lost", "written", "reads")
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class KafkaBroker(harness.Broker):
-    """A Broker that also speaks Kafka's protocol, at the same port after each start."""
-
-    def __init__(self, home, **settings):
-        super().__init__(home, **settings)
-        self.address = f"127.0.0.1:{free_port()}"
-
-    def command(self, *more):
-        return super().command("--kafka", self.address, *more)
-
-
 class Rig:
     """The broker, the clients, and the matrix of what came of it."""
 
@@ -63,7 +45,7 @@ class Rig:
         if options.against:
             self.broker, self.address, self.logs = None, options.against, Path(options.logs)
         else:
-            self.broker = KafkaBroker(home)
+            self.broker = harness.KafkaBroker(home)
             self.address, self.logs = self.broker.address, self.broker.data
             if self.broker.start() is None:
                 raise RuntimeError(f"the broker does not start: {self.broker.errors()[-400:]}")
@@ -187,7 +169,7 @@ class Rig:
             for client in self.clients:
                 self.cell(client.name, "lost", "n.a.", "a foreign broker")
             return
-        broker = KafkaBroker(self.home, name="lost")
+        broker = harness.KafkaBroker(self.home, name="lost")
         host, port = broker.address.rsplit(":", 1)
         wire = proxy.Proxy(lambda: (host, int(port)))
         broker.settings["advertised.listeners"] = f"PLAINTEXT://{wire.address}"
