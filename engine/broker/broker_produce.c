@@ -18,6 +18,7 @@ struct broker_produce_part {
     struct broker_produce *req;
     struct broker_produce_item *item;
     struct part *part;
+    int64_t now_ms; /* wall time, one for the request */
 };
 
 static void broker_produce_finish(struct broker_produce *req)
@@ -91,11 +92,12 @@ static enum broker_status broker_produce_fault(struct broker_produce_item *item,
 
 /* The batch itself: structure, timestamps; stamps append time. */
 static enum broker_status broker_produce_check(struct broker *b, const struct topic *t,
-                                               struct broker_produce_item *item,
-                                               struct batch_header *h)
+                                               struct broker_produce_part *pp)
 {
+    struct broker_produce_item *item = pp->item;
+    struct batch_header *h = &pp->append.header;
     const struct topic_limits *l = &t->limits;
-    int64_t now = broker_wall(b);
+    int64_t now = pp->now_ms;
     struct batch_rules rules = {.inflate_max = BROKER_BATCH_INFLATE(item->size),
                                 .key_required = l->compacted,
                                 .scratch = &b->scratch};
@@ -151,8 +153,7 @@ static enum broker_status broker_produce_find(struct broker *b, int acks,
 }
 
 /* Queues one item; BROKER_OK means that it waits for its round. */
-static enum broker_status broker_produce_append(struct broker *b, struct bpart *p,
-                                                struct broker_produce_part *pp)
+static enum broker_status broker_produce_append(struct bpart *p, struct broker_produce_part *pp)
 {
     ASSERT(p->state == BPART_ONLINE && p->part != NULL);
     ASSERT(pp->append.header.size == pp->item->size);
@@ -160,7 +161,7 @@ static enum broker_status broker_produce_append(struct broker *b, struct bpart *
     pp->append.batch = item->batch;
     pp->append.done = broker_produce_appended;
     pp->part = p->part;
-    int r = part_append(p->part, &pp->append, broker_wall(b));
+    int r = part_append(p->part, &pp->append, pp->now_ms);
     switch (r) {
     case 0:
         ASSERT(pp->append.last_offset < p->part->reserved);
@@ -194,9 +195,9 @@ static void broker_produce_item(struct broker *b, struct broker_produce_part *pp
     pp->item->message = NULL;
     enum broker_status s = broker_produce_find(b, pp->req->acks, pp->item, &p);
     if (s == BROKER_OK)
-        s = broker_produce_check(b, p->topic, pp->item, &pp->append.header);
+        s = broker_produce_check(b, p->topic, pp);
     if (s == BROKER_OK)
-        s = broker_produce_append(b, p, pp);
+        s = broker_produce_append(p, pp);
     if (s != BROKER_OK)
         broker_produce_finish(pp->req);
 }
@@ -235,9 +236,11 @@ void broker_produce(struct broker *b, struct broker_produce *req)
     req->priv.size = size;
     req->priv.waiting = req->count + 1; /* one for this function */
     b->in_flight_size += size;
+    int64_t now_ms = broker_wall(b);
     for (size_t i = 0; i < req->count; i++) {
         parts[i].req = req;
         parts[i].item = &req->items[i];
+        parts[i].now_ms = now_ms;
         broker_produce_item(b, &parts[i]);
     }
     broker_produce_finish(req);

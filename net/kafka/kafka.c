@@ -125,12 +125,12 @@ static void kafka_frame(void *ctx, struct conn *conn, struct conn_request *r)
     int e = kp_take_request_header(&body, &h, &api);
     if (e == 0 && !kp_is_offered(api))
         e = KP_UNKNOWN_API;
-    *c = (struct kafka_call){.k = k,
-                             .r = r,
-                             .kind = {api, KP_REQUEST, h.api_version},
-                             .correlation_id = h.correlation_id,
-                             .client_id = h.client_id,
-                             .body = body};
+    c->k = k; /* the rest is zero */
+    c->r = r;
+    c->kind = (struct kp_kind){api, KP_REQUEST, h.api_version};
+    c->correlation_id = h.correlation_id;
+    c->client_id = h.client_id;
+    c->body = body;
     r->user = c;
     if (e == KP_UNKNOWN_VERSION && api == KP_API_API_VERSIONS)
         kafka_api_versions_unknown(c);

@@ -3,7 +3,8 @@
  * kafka_produce: Produce and InitProducerId.
  *
  * The request is read in place (kp_produce.h): records stay where the frame has them, the broker
- * stamps and writes them from there. The answer walks the request once more beside the results.
+ * stamps and writes them from there. The answer goes once more through the topics of the request,
+ * beside the results; that all of it is right was seen when it came.
  * acks=0 is not answered at all; when it fails, the end of the connection says so, as in Kafka.
  */
 #include "net/kafka/kafka_priv.h"
@@ -73,7 +74,7 @@ static bool kafka_produce_failed(const struct kafka_call *c)
 
 static void kafka_produce_answer(struct kafka_call *c)
 {
-    struct kp_produce q;
+    struct kp_produce q = *(const struct kp_produce *)c->state;
     struct buf out = {0};
     if (c->produce.acks == 0) {
         if (kafka_produce_failed(c))
@@ -82,8 +83,6 @@ static void kafka_produce_answer(struct kafka_call *c)
             kafka_answer_pieces(c, NULL, 0);
         return;
     }
-    int r = kp_produce_open(c->kind.version, c->body, &q);
-    ASSERT(r == 0);
     kafka_produce_write(c, &q, &out);
     struct conn_piece piece = conn_piece_owned(&out);
     piece.p += KP_FRAME_PREFIX;
@@ -106,22 +105,27 @@ static uint8_t *kafka_produce_batch(const struct kafka_call *c, struct slice rec
     return (uint8_t *)(uintptr_t)records.p;
 }
 
-static bool kafka_produce_items(struct kafka_call *c, struct kp_produce *q)
+/* Keeps what was opened for the answer, and lays out the items. False: too many of them. */
+static bool kafka_produce_items(struct kafka_call *c, const struct kp_produce *opened)
 {
+    struct kp_produce q = *opened;
     struct kp_produce_topic t;
     struct kp_produce_partition p;
     size_t count = 0;
-    struct broker_produce_item *v = kafka_alloc(c, (size_t)q->partition_count, sizeof *v);
-    if (v == NULL)
+    struct broker_produce_item *v = kafka_alloc(c, (size_t)q.partition_count, sizeof *v);
+    struct kp_produce *kept = kafka_alloc(c, 1, sizeof *kept);
+    if (v == NULL || kept == NULL)
         return false;
-    while (kp_produce_next_topic(q, &t))
-        while (kp_produce_next_partition(q, &p)) {
+    *kept = *opened;
+    c->state = kept;
+    while (kp_produce_next_topic(&q, &t))
+        while (kp_produce_next_partition(&q, &p)) {
             v[count] = (struct broker_produce_item){.topic = t.name, .partition = p.index};
             if (p.records.size > 0)
                 v[count].batch = kafka_produce_batch(c, p.records);
             v[count++].size = p.records.size;
         }
-    ASSERT(count == (size_t)q->partition_count);
+    ASSERT(count == (size_t)q.partition_count);
     c->produce.items = v;
     c->produce.count = count;
     return true;

@@ -12,6 +12,8 @@
 
 #include "proto/kafka/kp_priv.h"
 
+#define KP_REQUEST_START 8u /* key, version, correlation id */
+
 _Static_assert(sizeof(struct kp_list) == 16, "pointer and count, as in every list of kp_gen.h");
 
 const struct kp_api_row *kp_row(enum kp_api api)
@@ -358,38 +360,39 @@ int kp_decode(struct kp_kind kind, struct slice *in, struct arena *a, void *mess
     return kp_read_message(&r, kp_root(kind), in, message);
 }
 
-/* A header: its version is its own, and no list is in it. */
-static int kp_read_header(const struct kp_header_row *row, int16_t version, struct slice *frame,
-                          void *out)
-{
-    struct kp_in in = kp_in_of(*frame, (struct kp_kind){.version = 0}, NULL);
-    in.version = version;
-    in.flexible = version >= row->flexible;
-    return kp_read_message(&in, &kp_structs[row->message], frame, out);
-}
-
+/* By hand, for every request passes here: the fields of headers.kdl. */
 int kp_take_request_header(struct slice *frame, struct kp_request_header *out, enum kp_api *api)
 {
-    if (frame->size < 8)
+    if (frame->size < KP_REQUEST_START)
         return KP_SHORT;
-    struct kp_request_header start = {.api_key = (int16_t)bytes_be16(frame->p),
-                                      .api_version = (int16_t)bytes_be16(frame->p + 2),
-                                      .correlation_id = (int32_t)bytes_be32(frame->p + 4)};
-    if (kp_find(start.api_key, api) != 0) {
-        *out = start;
-        return KP_UNKNOWN_API;
+    struct kp_request_header h = {.api_key = (int16_t)bytes_be16(frame->p),
+                                  .api_version = (int16_t)bytes_be16(frame->p + 2),
+                                  .correlation_id = (int32_t)bytes_be32(frame->p + 4)};
+    int r = kp_find(h.api_key, api);
+    if (r == 0 && !kp_is_known(*api, h.api_version))
+        r = KP_UNKNOWN_VERSION;
+    if (r != 0) {
+        *out = h;
+        return r;
     }
-    if (!kp_is_known(*api, start.api_version)) {
-        *out = start;
-        return KP_UNKNOWN_VERSION;
-    }
-    int16_t version = kp_is_flexible(*api, start.api_version) ? 2 : 1;
-    return kp_read_header(&kp_request_header_row, version, frame, out);
+    struct kp_in in = {.p = frame->p + KP_REQUEST_START,
+                       .left = frame->size - KP_REQUEST_START,
+                       .flexible = kp_is_flexible(*api, h.api_version)};
+    h.client_id = kp_in_string(&in, true, true);
+    kp_in_skip_tags(&in);
+    if (in.bad != 0)
+        return in.bad;
+    *out = h;
+    *frame = slice_of(in.p, in.left);
+    return 0;
 }
 
 int kp_take_response_header(struct kp_kind kind, struct slice *frame,
                             struct kp_response_header *out)
 {
-    bool tags = kp_is_flexible(kind.api, kind.version) && !kp_row(kind.api)->bare;
-    return kp_read_header(&kp_response_header_row, tags ? 1 : 0, frame, out);
+    const struct kp_header_row *row = &kp_response_header_row;
+    struct kp_in in = kp_in_of(*frame, kind, NULL); /* no list is in it */
+    in.version = in.flexible && !kp_row(kind.api)->bare ? 1 : 0;
+    in.flexible = in.version >= row->flexible;
+    return kp_read_message(&in, &kp_structs[row->message], frame, out);
 }

@@ -168,22 +168,21 @@ void kp_write_struct(struct kp_out *out, const struct kp_struct *s, const uint8_
         kp_write_tags(out, s, from);
 }
 
-static void kp_write_header(struct kp_out *out, const struct kp_header_row *row, int16_t version,
-                            const void *header)
+static void kp_write_request_header(struct kp_out *out, const struct kp_request_header *header)
 {
     struct kp_out h = *out;
-    h.version = version;
-    h.flexible = version >= row->flexible;
-    kp_write_struct(&h, &kp_structs[row->message], header);
+    h.version = out->flexible ? 2 : 1;
+    kp_write_struct(&h, &kp_structs[kp_request_header_row.message], (const uint8_t *)header);
     out->size = h.size;
     out->bad = h.bad;
 }
 
+/* By hand, for every answer passes here: the fields of headers.kdl. */
 void kp_write_response_header(struct kp_out *out, struct kp_kind kind, int32_t correlation_id)
 {
-    struct kp_response_header header = {.correlation_id = correlation_id};
-    bool tags = kp_is_flexible(kind.api, kind.version) && !kp_row(kind.api)->bare;
-    kp_write_header(out, &kp_response_header_row, tags ? 1 : 0, &header);
+    kp_out_i32(out, correlation_id);
+    if (kp_is_flexible(kind.api, kind.version) && !kp_row(kind.api)->bare)
+        kp_out_i8(out, 0); /* no tags */
 }
 
 /* What is encoded: a body, behind a header of either direction or none. */
@@ -203,7 +202,7 @@ static void kp_write_job(struct kp_out *out, const struct kp_job *job, size_t to
         if (kind.direction == KP_RESPONSE)
             kp_write_response_header(out, kind, job->correlation_id);
         else
-            kp_write_header(out, &kp_request_header_row, out->flexible ? 2 : 1, &job->request);
+            kp_write_request_header(out, &job->request);
     }
     kp_write_struct(out, kp_root(kind), job->message);
 }

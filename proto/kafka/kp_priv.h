@@ -7,7 +7,8 @@
  * null, and the caller asks once at the end. A writer without memory only counts.
  *
  * Invariants: P1 in->p is never NULL and in->left bytes follow it; P2 in->bad != 0 means
- * in->left == 0; P3 out->size never passes the room that the counting walk asked for.
+ * in->left == 0; P3 out->size never passes the room that was asked for: counted by
+ * a walk before, or the most that it can be.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * kp_produce: see kp_produce.h. Each put_ function is a walk over struct kp_out, run twice:
- * counting, then writing.
+ * kp_produce: see kp_produce.h. Each put_ function asks for the most room that its part can take,
+ * and writes once.
  */
 #include "proto/kafka/kp_produce.h"
 
@@ -10,6 +10,15 @@
 /* The fewest bytes of a topic and of a partition: a size or two counts, and tags. */
 #define KP_PRODUCE_TOPIC_MIN(flexible)     ((flexible) ? 3u : 6u)
 #define KP_PRODUCE_PARTITION_MIN(flexible) ((flexible) ? 6u : 8u)
+
+/* The most that the parts of an answer take, without their strings: a size or count at most five
+ * bytes, a tag section without tags one. */
+#define KP_PRODUCE_START_MAX  14u /* frame's size, correlation id, tags, count of topics */
+#define KP_PRODUCE_TOPIC_MAX  11u
+#define KP_PRODUCE_ANSWER_MAX 53u /* numbers 30, two sizes 10, leader 12, tags of the topic 1 */
+#define KP_PRODUCE_ERROR_MAX  10u
+#define KP_PRODUCE_REST_MAX   16u
+#define KP_PRODUCE_NODE_MAX   19u
 
 static struct kp_in kp_produce_in(int16_t version, struct slice body)
 {
@@ -52,7 +61,7 @@ static int32_t kp_produce_walk(struct kp_in *in, int32_t topic_count)
 int kp_produce_open(int16_t version, struct slice body, struct kp_produce *out)
 {
     struct kp_in in = kp_produce_in(version, body);
-    struct kp_produce r = {.version = version};
+    struct kp_produce r = {.version = version, .flexible = in.flexible};
     r.transactional_id = kp_in_string(&in, true, false);
     r.acks = kp_in_i16(&in);
     r.timeout_ms = kp_in_i32(&in);
@@ -70,7 +79,8 @@ int kp_produce_open(int16_t version, struct slice body, struct kp_produce *out)
 /* The reader at the place of the walk, and back. */
 static struct kp_in kp_produce_resume(const struct kp_produce *r)
 {
-    return kp_produce_in(r->version, slice_of(r->p, r->left));
+    return (struct kp_in){
+        .p = r->p, .left = r->left, .version = r->version, .flexible = r->flexible};
 }
 
 static void kp_produce_keep(struct kp_produce *r, const struct kp_in *in)
@@ -109,17 +119,19 @@ bool kp_produce_next_partition(struct kp_produce *r, struct kp_produce_partition
 }
 
 /* ---- The answer ---------------------------------------------------------------------------- */
-static struct kp_out kp_produce_counter(const struct kp_produce_writer *w)
+/* The writer over room at the end of the buffer, and the buffer's new size. */
+static struct kp_out kp_produce_room(const struct kp_produce_writer *w, size_t size_max)
 {
-    return (struct kp_out){.version = w->version,
-                           .flexible = kp_is_flexible(KP_API_PRODUCE, w->version)};
+    buf_reserve(w->out, size_max);
+    return (struct kp_out){
+        .p = w->out->p + w->out->size, .version = w->version, .flexible = w->flexible};
 }
 
-/* The counter was wound up: the writer over as much room. */
-static struct kp_out kp_produce_room(struct kp_produce_writer *w, const struct kp_out *count)
+static void kp_produce_wrote(struct kp_produce_writer *w, const struct kp_out *o, size_t size_max)
 {
-    w->too_large = w->too_large || count->bad != 0;
-    return kp_out_room(count, w->out);
+    ASSERT(o->size <= size_max && o->p == w->out->p + w->out->size);
+    w->too_large = w->too_large || o->bad != 0;
+    w->out->size += o->size;
 }
 
 static void kp_produce_write_start(struct kp_out *out, int32_t correlation_id, int32_t topic_count)
@@ -134,13 +146,14 @@ void kp_produce_answer(struct kp_produce_writer *w, int16_t version, int32_t cor
                        int32_t topic_count, struct buf *out)
 {
     ASSERT(kp_is_known(KP_API_PRODUCE, version) && topic_count >= 0);
-    *w = (struct kp_produce_writer){
-        .out = out, .begin = out->size, .version = version, .topics_left = topic_count};
-    struct kp_out count = kp_produce_counter(w);
-    kp_produce_write_start(&count, correlation_id, topic_count);
-    struct kp_out o = kp_produce_room(w, &count);
+    *w = (struct kp_produce_writer){.out = out,
+                                    .begin = out->size,
+                                    .version = version,
+                                    .flexible = kp_is_flexible(KP_API_PRODUCE, version),
+                                    .topics_left = topic_count};
+    struct kp_out o = kp_produce_room(w, KP_PRODUCE_START_MAX);
     kp_produce_write_start(&o, correlation_id, topic_count);
-    kp_out_done(&o, &count, w->out);
+    kp_produce_wrote(w, &o, KP_PRODUCE_START_MAX);
 }
 
 static void kp_produce_write_topic(struct kp_out *out, struct slice name, int32_t partition_count)
@@ -154,11 +167,10 @@ static void kp_produce_write_topic(struct kp_out *out, struct slice name, int32_
 void kp_produce_put_topic(struct kp_produce_writer *w, struct slice name, int32_t partition_count)
 {
     ASSERT(w->topics_left > 0 && w->partitions_left == 0 && partition_count >= 0);
-    struct kp_out count = kp_produce_counter(w);
-    kp_produce_write_topic(&count, name, partition_count);
-    struct kp_out o = kp_produce_room(w, &count);
+    size_t size_max = KP_PRODUCE_TOPIC_MAX + name.size;
+    struct kp_out o = kp_produce_room(w, size_max);
     kp_produce_write_topic(&o, name, partition_count);
-    kp_out_done(&o, &count, w->out);
+    kp_produce_wrote(w, &o, size_max);
     w->topics_left--;
     w->partitions_left = partition_count;
 }
@@ -208,16 +220,23 @@ static void kp_produce_write_partition(struct kp_out *out,
         kp_out_no_tags(out); /* of the topic */
 }
 
+static size_t kp_produce_partition_max(const struct kp_produce_response_partition *p)
+{
+    size_t size = KP_PRODUCE_ANSWER_MAX + p->error_message.size;
+    for (int32_t i = 0; i < p->record_errors.count; i++)
+        size += KP_PRODUCE_ERROR_MAX + p->record_errors.v[i].message.size;
+    return size;
+}
+
 void kp_produce_put_partition(struct kp_produce_writer *w,
                               const struct kp_produce_response_partition *p)
 {
     ASSERT(w->partitions_left > 0);
     bool is_last = --w->partitions_left == 0;
-    struct kp_out count = kp_produce_counter(w);
-    kp_produce_write_partition(&count, p, is_last);
-    struct kp_out o = kp_produce_room(w, &count);
+    size_t size_max = kp_produce_partition_max(p);
+    struct kp_out o = kp_produce_room(w, size_max);
     kp_produce_write_partition(&o, p, is_last);
-    kp_out_done(&o, &count, w->out);
+    kp_produce_wrote(w, &o, size_max);
 }
 
 static void kp_produce_write_nodes(struct kp_out *out, const struct kp_produce_response *rest)
@@ -250,14 +269,22 @@ static void kp_produce_write_rest(struct kp_out *out, const struct kp_produce_re
     kp_produce_write_nodes(out, rest);
 }
 
+static size_t kp_produce_rest_max(const struct kp_produce_response *rest)
+{
+    size_t size = KP_PRODUCE_REST_MAX;
+    for (int32_t i = 0; i < rest->node_endpoints.count; i++)
+        size += KP_PRODUCE_NODE_MAX + rest->node_endpoints.v[i].host.size +
+                rest->node_endpoints.v[i].rack.size;
+    return size;
+}
+
 int kp_produce_end(struct kp_produce_writer *w, const struct kp_produce_response *rest)
 {
     ASSERT(w->topics_left == 0 && w->partitions_left == 0);
-    struct kp_out count = kp_produce_counter(w);
-    kp_produce_write_rest(&count, rest);
-    struct kp_out o = kp_produce_room(w, &count);
+    size_t size_max = kp_produce_rest_max(rest);
+    struct kp_out o = kp_produce_room(w, size_max);
     kp_produce_write_rest(&o, rest);
-    kp_out_done(&o, &count, w->out);
+    kp_produce_wrote(w, &o, size_max);
     size_t size = w->out->size - w->begin;
     if (w->too_large || size > INT32_MAX) {
         w->out->size = w->begin;

@@ -6,7 +6,8 @@
  *
  * A request:  kp_produce_open; while kp_produce_next_topic, while kp_produce_next_partition.
  * Open walks the whole body once (sizes only, records are stepped over) and takes it only when all
- * of it is right: nothing of a request that ends badly is ever appended, and next cannot fail.
+ * of it is right: nothing of a request that ends badly is ever appended, and next cannot fail. A
+ * copy made behind open begins again at the first topic.
  *
  * An answer:  kp_produce_answer; per topic kp_produce_put_topic, per partition
  * kp_produce_put_partition; kp_produce_end. Counts are told first, so nothing is moved.
@@ -29,6 +30,7 @@ struct kp_produce {
     const uint8_t *p;
     size_t left;
     int16_t version;
+    bool flexible;
     int32_t topics_left;
     int32_t partitions_left;
 };
@@ -54,9 +56,10 @@ struct kp_produce_writer {
     struct buf *out; /* borrowed until end */
     size_t begin;    /* where the frame begins */
     int16_t version;
+    bool flexible;
+    bool too_large;
     int32_t topics_left;
     int32_t partitions_left;
-    bool too_large;
 };
 
 /* Begins a frame at the end of *out. */
