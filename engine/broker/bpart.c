@@ -38,6 +38,7 @@ void bpart_init(struct bpart *p, struct broker *b, struct topic *t, int32_t inde
     list_init(&p->due);
     list_init(&p->load);
     list_init(&p->waits);
+    list_init(&p->held);
 }
 
 struct bpart *bpart_new(struct broker *b, struct topic *t, int32_t index)
@@ -185,6 +186,7 @@ static void bpart_load_done(struct work_note *note)
                    : l->result == IO_FULL   ? "no space left to finish its recovery"
                                             : error_text(l->result));
     }
+    broker_produce_wake(p->broker, p);
     buf_deinit(&l->path);
     free(l);
 }

@@ -424,6 +424,7 @@ void broker_check(const struct broker *b)
             const struct bpart *p = t->parts[k];
             ASSERT(p->broker == b && p->topic == t && p->index == k);
             ASSERT(p->state != BPART_LOADING || p->jobs > 0);
+            ASSERT(list_empty(&p->held) || p->state == BPART_LOADING || p->jobs > 0);
             ASSERT((p->state == BPART_GONE) == t->deleting);
             ASSERT(!list_linked(&p->due) || p->state == BPART_ONLINE);
             ASSERT((p->part != NULL) == (p->state == BPART_ONLINE) || p->state == BPART_GONE);

@@ -38,6 +38,7 @@ struct bpart {
     struct list due;   /* in broker->due[] */
     struct list load;  /* in broker->loads, to be opened in the background */
     struct list waits; /* struct broker_fetch_wait */
+    struct list held;  /* of produce requests: batches that came while it is LOADING, in order */
     int64_t retry_ms;  /* FAILED: a use behind this opens it again; monotonic */
     int64_t shown;     /* what consumers saw while durability was os, not durable yet */
     int64_t trimming;  /* of the round that is out: part->trim_to when it began */
@@ -195,6 +196,9 @@ void bpart_path(const struct bpart *p, struct buf *out);
 /* broker_rounds.c */
 void broker_start_rounds(struct broker *b);
 bool broker_rounds_out(const struct broker *b);
+
+/* broker_produce.c: the partition's load is over: what was held goes on, or is refused. */
+void broker_produce_wake(struct broker *b, struct bpart *p);
 
 /* broker_fetch.c */
 void broker_fetch_wake(struct broker *b, struct bpart *p);

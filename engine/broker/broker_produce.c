@@ -5,6 +5,10 @@
  * Order of checks, as Kafka's: topic and partition, size, structure and CRC, timestamps, sequence.
  * A duplicate is not answered from the producer's memory alone: it waits until the original is as
  * durable as this request's topic asks.
+ *
+ * A batch for a partition that a worker still recovers is held until that is over. Were it refused,
+ * the producer's next batch, already on its way, could find the partition open and be answered with
+ * a gap in its sequence, which ends some clients' idempotent producers for good.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,6 +19,7 @@
 struct broker_produce_part {
     struct part_append append;
     struct part_wait wait;
+    struct list held; /* in bpart->held */
     struct broker_produce *req;
     struct broker_produce_item *item;
     struct part *part;
@@ -128,6 +133,7 @@ static enum broker_status broker_produce_check(struct broker *b, const struct to
     return BROKER_OK;
 }
 
+/* BROKER_LOADING gives *out too, and refuses nothing. */
 static enum broker_status broker_produce_find(struct broker *b, int acks,
                                               struct broker_produce_item *item, struct bpart **out)
 {
@@ -146,10 +152,10 @@ static enum broker_status broker_produce_find(struct broker *b, int acks,
         return broker_produce_refuse(item, BROKER_NOT_ENOUGH_REPLICAS,
                                      "min.insync.replicas is above the one replica there is");
     enum broker_status s = bpart_use(p);
-    if (s != BROKER_OK)
+    if (s != BROKER_OK && s != BROKER_LOADING)
         return broker_produce_refuse(item, s, NULL);
     *out = p;
-    return BROKER_OK;
+    return s;
 }
 
 /* Queues one item; BROKER_OK means that it waits for its round. */
@@ -194,12 +200,45 @@ static void broker_produce_item(struct broker *b, struct broker_produce_part *pp
     pp->item->log_start = -1;
     pp->item->message = NULL;
     enum broker_status s = broker_produce_find(b, pp->req->acks, pp->item, &p);
+    if (s == BROKER_LOADING) {
+        list_add_tail(&p->held, &pp->held);
+        return;
+    }
     if (s == BROKER_OK)
         s = broker_produce_check(b, p->topic, pp);
     if (s == BROKER_OK)
         s = broker_produce_append(p, pp);
     if (s != BROKER_OK)
         broker_produce_finish(pp->req);
+}
+
+/* Why a load that is over left nothing to write to. */
+static enum broker_status broker_produce_unopened(const struct bpart *p)
+{
+    ASSERT(p->state != BPART_ONLINE && p->state != BPART_LOADING);
+    if (p->state == BPART_GONE)
+        return BROKER_UNKNOWN_TOPIC;
+    return p->state == BPART_IDLE ? BROKER_DISK_FULL : BROKER_STORAGE; /* IDLE: no space for it */
+}
+
+void broker_produce_wake(struct broker *b, struct bpart *p)
+{
+    struct list woken;
+    struct list *node;
+    ASSERT(p->broker == b && p->state != BPART_LOADING);
+    list_init(&woken);
+    list_splice(&woken, &p->held);
+    while ((node = list_pop(&woken)) != NULL) {
+        struct broker_produce_part *pp = LIST_ENTRY(node, struct broker_produce_part, held);
+        if (p->state == BPART_ONLINE && !b->stopping) {
+            pp->now_ms = broker_wall(b);
+            broker_produce_item(b, pp);
+            continue;
+        }
+        enum broker_status s = b->stopping ? BROKER_STOPPING : broker_produce_unopened(p);
+        (void)broker_produce_refuse(pp->item, s, NULL);
+        broker_produce_finish(pp->req);
+    }
 }
 
 /* Refuses the whole request; NULL message: the status says it all. */

@@ -406,6 +406,99 @@ START_TEST(duplicate_waits_for_the_original)
 }
 END_TEST
 
+/* After a death a producer's batches, one behind the other, meet a partition that is recovered just
+ * then: the first may not be refused and the second seen as a gap. */
+START_TEST(held_while_it_loads)
+{
+    struct rig g;
+    struct rig_produce *p[6];
+    rig_init(&g, 12, 0);
+    rig_open(&g);
+    rig_create(&g, "t", 1, NULL);
+    struct rig_batch b = {.producer = 1};
+    ck_assert_int_eq(rig_put(&g, "t", 0, &b, NULL), BROKER_OK);
+    rig_kill(&g);
+    rig_open(&g);
+    for (int i = 0; i < 6; i++) {
+        b.sequence = i < 5 ? i : 2; /* the one from before the death again; at the end one twice */
+        p[i] = begin(&g, "t", 0, &b);
+        if (i == 3)
+            (void)work_sim_step(g.work); /* the load has run, and is not seen yet */
+        if (i < 3)
+            rig_turn(&g);
+        broker_check(g.broker);
+    }
+    rig_run(&g);
+    for (int i = 0; i < 6; i++) {
+        ck_assert_uint_eq(p[i]->done, 1);
+        ck_assert_int_eq(p[i]->items[0].status, BROKER_OK);
+        ck_assert_int_eq(p[i]->items[0].base_offset, i < 5 ? i : 2);
+        rig_produce_free(p[i]);
+    }
+    ck_assert_int_eq(rig_end(&g, "t", 0), 5);
+    rig_deinit(&g);
+}
+END_TEST
+
+/* What a partition that does not open, or a stop, does to batches that are held. */
+START_TEST(held_and_refused)
+{
+    struct rig g;
+    struct rig_batch b = {.producer = 1};
+    rig_init(&g, 13, 0);
+    rig_open(&g);
+    rig_create(&g, "t", 1, NULL);
+    ck_assert_int_eq(rig_put(&g, "t", 0, &b, NULL), BROKER_OK);
+    rig_reopen(&g, false);
+    b.sequence = 1;
+    struct rig_produce *p = begin(&g, "t", 0, &b);
+    rig_fail(&g, 1, true); /* nothing of it can be read */
+    rig_run(&g);
+    rig_fail(&g, 0, false);
+    ck_assert_uint_eq(p->done, 1);
+    ck_assert_int_eq(p->items[0].status, BROKER_STORAGE);
+    rig_produce_free(p);
+    rig_reopen(&g, false);
+    p = begin(&g, "t", 0, &b);
+    broker_stop(g.broker);
+    rig_run(&g);
+    ck_assert_uint_eq(p->done, 1);
+    ck_assert_int_eq(p->items[0].status, BROKER_STOPPING);
+    ck_assert_int_eq(p->items[0].base_offset, -1);
+    rig_produce_free(p);
+    rig_stop(&g);
+    rig_open(&g);
+    ck_assert_int_eq(rig_put(&g, "t", 0, &b, NULL), BROKER_OK);
+    rig_deinit(&g);
+}
+END_TEST
+
+/* The topic goes while its partition is recovered. */
+START_TEST(held_and_deleted)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct rig g;
+        struct rig_admin a;
+        struct rig_batch b = {.producer = 1};
+        rig_init(&g, seed, 0);
+        rig_open(&g);
+        rig_create(&g, "t", 1, NULL);
+        ck_assert_int_eq(rig_put(&g, "t", 0, &b, NULL), BROKER_OK);
+        rig_reopen(&g, false);
+        rig_admin_init(&a, BROKER_TOPIC_DELETE, "t");
+        rig_admin_start(&g, &a);
+        b.sequence = 1;
+        struct rig_produce *p = begin(&g, "t", 0, &b);
+        rig_run(&g);
+        ck_assert_uint_eq(p->done + a.done, 2);
+        ck_assert_int_eq(a.req.status, BROKER_OK);
+        ck_assert(p->items[0].status == BROKER_OK || p->items[0].status == BROKER_UNKNOWN_TOPIC);
+        rig_produce_free(p);
+        rig_deinit(&g);
+    }
+}
+END_TEST
+
 /* The round fails: neither the original nor the duplicate is ever answered. */
 START_TEST(duplicate_of_a_lost_round)
 {
@@ -637,6 +730,9 @@ int main(void)
     tcase_add_test(t, bytes_in_flight);
     tcase_add_test(t, sequences_survive);
     tcase_add_test(t, duplicate_waits_for_the_original);
+    tcase_add_test(t, held_while_it_loads);
+    tcase_add_test(t, held_and_refused);
+    tcase_add_test(t, held_and_deleted);
     tcase_add_test(t, duplicate_of_a_lost_round);
     tcase_add_test(t, producer_ids_never_repeat);
     tcase_add_test(t, append_time);
