@@ -269,7 +269,7 @@ void broker_produce(struct broker *b, struct broker_produce *req)
         return broker_produce_refuse_all(b, req, BROKER_BAD_REQUEST, "acks is 0, 1 or -1 (all)");
     if (b->in_flight_size + size > (size_t)config_i64(b->env.config, CONFIG_REQUEST_BYTES_MAX))
         return broker_produce_refuse_all(b, req, BROKER_BUSY, "queued.max.request.bytes reached");
-    struct broker_produce_part *parts = calloc(req->count + 1, sizeof *parts);
+    struct broker_produce_part *parts = calloc(req->count > 0 ? req->count : 1, sizeof *parts);
     ASSERT(parts != NULL);
     req->priv.parts = parts;
     req->priv.size = size;

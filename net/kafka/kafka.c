@@ -10,6 +10,8 @@
 
 #include "engine/base/cleanup.h"
 
+#define KAFKA_KEPT_MAX 512 /* bytes of an answer that are copied rather than handed over */
+
 /* --- the way of a call ------------------------------------------------------------------------ */
 
 static void kafka_log(const struct kafka *k, int level, const char *line)
@@ -65,21 +67,34 @@ bool kafka_end(struct kafka_call *c)
     return true;
 }
 
+void kafka_answer_written(struct kafka_call *c)
+{
+    struct buf *frame = &c->k->answer;
+    struct slice kept = SLICE_NULL;
+    ASSERT(frame->size > KP_FRAME_PREFIX);
+    struct slice body = slice_of(frame->p + KP_FRAME_PREFIX, frame->size - KP_FRAME_PREFIX);
+    if (body.size <= KAFKA_KEPT_MAX)
+        kept = arena_copy(&c->r->arena, body);
+    struct conn_piece piece;
+    if (kept.p != NULL) {
+        piece = conn_piece_bytes(kept);
+    } else {
+        piece = conn_piece_owned(frame); /* the front writes the size itself */
+        piece.p += KP_FRAME_PREFIX;
+        piece.size -= KP_FRAME_PREFIX;
+    }
+    kafka_answer_pieces(c, &piece, 1);
+}
+
 void kafka_answer(struct kafka_call *c, const void *response)
 {
-    struct buf frame = {0};
+    struct buf *frame = &c->k->answer;
     struct kp_kind kind = {c->kind.api, KP_RESPONSE, c->kind.version};
-    int r = kp_encode_response(kind, c->correlation_id, response, &frame);
-    if (r != 0) {
-        buf_deinit(&frame);
+    buf_reset(frame);
+    if (kp_encode_response(kind, c->correlation_id, response, frame) == 0)
+        kafka_answer_written(c);
+    else
         kafka_refuse(c, "the answer is too large for one frame");
-        return;
-    }
-    ASSERT(frame.size > KP_FRAME_PREFIX);
-    struct conn_piece piece = conn_piece_owned(&frame); /* the front writes the size itself */
-    piece.p += KP_FRAME_PREFIX;
-    piece.size -= KP_FRAME_PREFIX;
-    kafka_answer_pieces(c, &piece, 1);
 }
 
 struct kafka_node kafka_here(struct kafka_call *c)
@@ -289,6 +304,7 @@ struct kafka *kafka_close(struct kafka *k)
     ASSERT(list_empty(&k->running));
     k->front = conn_close(k->front);
     k->sessions = kafka_sessions_free(k->sessions);
+    buf_deinit(&k->answer);
     free(k);
     return NULL;
 }

@@ -53,6 +53,7 @@ struct kafka {
     struct list running;                                     /* calls with the broker */
     size_t running_count;
     struct kafka_sessions *sessions; /* owned */
+    struct buf answer;               /* small answers are written here, see kafka_answer_written */
     uint64_t requests;
     uint64_t refused;
     char cluster_id[23];
@@ -91,6 +92,9 @@ bool kafka_end(struct kafka_call *c);
 /* Encodes the answer (a response struct of the call's API and version) and hands it over. The call
  * is gone afterwards. */
 void kafka_answer(struct kafka_call *c, const void *response);
+/* Hands over the frame in k->answer, which may be written again afterwards: a small one moves into
+ * the arena, so that most answers cost no allocation. The call is gone afterwards. */
+void kafka_answer_written(struct kafka_call *c);
 /* Hands over finished pieces. */
 void kafka_answer_pieces(struct kafka_call *c, const struct conn_piece *pieces, size_t count);
 /* Ends the connection: the client broke the protocol. `why` is a short text for the log. The call

@@ -75,7 +75,6 @@ static bool kafka_produce_failed(const struct kafka_call *c)
 static void kafka_produce_answer(struct kafka_call *c)
 {
     struct kp_produce q = *(const struct kp_produce *)c->state;
-    struct buf out = {0};
     if (c->produce.acks == 0) {
         if (kafka_produce_failed(c))
             kafka_refuse(c, "a record with acks=0 was not written");
@@ -83,11 +82,10 @@ static void kafka_produce_answer(struct kafka_call *c)
             kafka_answer_pieces(c, NULL, 0);
         return;
     }
-    kafka_produce_write(c, &q, &out);
-    struct conn_piece piece = conn_piece_owned(&out);
-    piece.p += KP_FRAME_PREFIX;
-    piece.size -= KP_FRAME_PREFIX;
-    kafka_answer_pieces(c, &piece, 1);
+    struct buf *out = &c->k->answer;
+    buf_reset(out);
+    kafka_produce_write(c, &q, out);
+    kafka_answer_written(c);
 }
 
 static void kafka_produce_done(struct broker_produce *req)
