@@ -13,7 +13,8 @@
  * was committed when is in it until compaction takes it: min.compaction.lag.ms of that topic.
  *
  * Invariants: B1 a wait hangs at the newest batch that was open or under way when it was asked for;
- * B2 batches end in the order they began.
+ * B2 batches end in the order they began; B3 when one fails, so do those behind it: what they say
+ * rests on it.
  *
  * Failures: the topic cannot be made, the log takes no more or could not be written: what waits
  * hears of it, and the engine says the same again with its next change.
@@ -119,12 +120,27 @@ static void broker_groups_end(struct broker_groups_batch *batch, int result)
     }
 }
 
+void broker_groups_fail_queued(struct broker_groups *bg)
+{
+    struct list all;
+    list_init(&all);
+    list_splice(&all, &bg->queued);
+    while (!list_empty(&all))
+        broker_groups_end(LIST_ENTRY(all.next, struct broker_groups_batch, link), -EIO);
+    ASSERT(list_empty(&all));
+}
+
 static void broker_groups_appended(struct part_append *a, int result)
 {
     struct broker_groups_batch *batch = LIST_ENTRY(a, struct broker_groups_batch, append);
     ASSERT(batch->groups->batches.next == &batch->link); /* B2 */
-    broker_groups_tick(batch->groups);
+    struct broker_groups *bg = batch->groups;
+    broker_groups_tick(bg);
+    if (result != 0 && bg->open != NULL)
+        broker_groups_close(bg);
     broker_groups_end(batch, result);
+    if (result != 0) /* B3 */
+        broker_groups_fail_queued(bg);
 }
 
 static void broker_groups_append(struct broker_groups *bg, struct bpart *p,
@@ -145,13 +161,6 @@ static void broker_groups_append(struct broker_groups *bg, struct bpart *p,
         return;
     }
     bpart_due(p);
-}
-
-void broker_groups_fail_queued(struct broker_groups *bg)
-{
-    ASSERT(bg->open == NULL);
-    while (!list_empty(&bg->queued))
-        broker_groups_end(LIST_ENTRY(bg->queued.next, struct broker_groups_batch, link), -EIO);
 }
 
 static void broker_groups_created(struct broker_admin *req)

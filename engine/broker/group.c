@@ -30,6 +30,7 @@ struct group *group_new(struct groups *gs, struct slice name)
     g->state_since_ms = gs->wall;
     list_init(&g->members);
     list_init(&g->pending);
+    list_init(&g->gone);
     map_init(&g->by_id, gs->env.seed);
     map_init(&g->by_instance, gs->env.seed);
     map_init(&g->offsets, gs->env.seed);
@@ -77,6 +78,7 @@ void group_free(struct group *g)
         group_pending_free(LIST_ENTRY(g->pending.next, struct group_pending, link));
     ASSERT(g->member_count == 0 && g->pending_count == 0);
     ASSERT(g->by_id.count == 0 && g->by_instance.count == 0 && g->leader == NULL);
+    groups_saved_gone(g, g->gone_count);
     heap_remove(&g->groups->rebalances, &g->timer);
     group_offsets_clear(g);
     for (size_t i = 0; g->events != NULL && i < BROKER_GROUP_HISTORY_MAX; i++) {
@@ -133,9 +135,9 @@ void group_set_state(struct group *g, enum broker_group_state state)
 
 void group_become(struct group *g, enum broker_group_type type)
 {
-    ASSERT(g->state == BROKER_GROUP_EMPTY && g->member_count == 0);
     if (g->type == type)
         return;
+    ASSERT(g->state == BROKER_GROUP_EMPTY && g->member_count == 0);
     ASSERT(g->pending_count == 0 || type == BROKER_GROUP_CONSUMER);
     while (!list_empty(&g->pending))
         group_pending_free(LIST_ENTRY(g->pending.next, struct group_pending, link));
@@ -150,6 +152,7 @@ void group_become(struct group *g, enum broker_group_type type)
     g->target_epoch = 0;
     g->topics_hash = g->topics_seen = 0;
     g->unsaved = false;
+    groups_saved_gone(g, g->gone_count);
 }
 
 /* --- members --- */

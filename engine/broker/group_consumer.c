@@ -162,6 +162,7 @@ struct group_consumer_answer {
     struct groups *groups;
     struct broker_group *req; /* NULL: nobody waits for it */
     char *name;               /* owned */
+    uint64_t gone;            /* group.gone_count: what is on disk with it */
 };
 
 static void group_consumer_saved(struct groups_wait *w, int result)
@@ -172,27 +173,26 @@ static void group_consumer_saved(struct groups_wait *w, int result)
     ASSERT(a->req == NULL || a->req->op == BROKER_GROUP_BEAT);
     if (result != 0 && g != NULL)
         g->unsaved = true;
+    else if (g != NULL && a->gone <= g->gone_count)
+        groups_saved_gone(g, a->gone);
     if (a->req != NULL)
         groups_answer(a->groups, a->req, result == 0 ? BROKER_OK : BROKER_GROUP_UNAVAILABLE, NULL);
     free(a->name);
     free(a);
 }
 
-/* Writes down what is new; the answer leaves after that. */
-static void group_consumer_answer(struct group *g, struct broker_group *req, bool forced)
+/* Writes down what is new; the answer leaves after that, and also when nothing is new: what it says
+ * may rest on changes that are still on their way to the disk. `req` NULL: nobody asked. */
+static void group_consumer_answer(struct group *g, struct broker_group *req)
 {
     struct groups *gs = g->groups;
-    bool put = groups_save_consumer(g);
+    groups_save_consumer(g);
     ASSERT(!g->unsaved && !g->new_epoch && !g->new_target_epoch);
-    if (!put && !forced) {
-        if (req != NULL)
-            groups_answer(gs, req, BROKER_OK, NULL);
-        return;
-    }
     struct group_consumer_answer *a = assert_memory(calloc(1, sizeof *a), sizeof *a);
     a->groups = gs;
     a->req = req;
     a->name = (char *)slice_dup(slice_str(g->name));
+    a->gone = g->gone_count;
     a->wait.done = group_consumer_saved;
     ASSERT(g->name[0] != '\0');
     gs->env.wait(gs->env.ctx, &a->wait);
@@ -262,7 +262,7 @@ enum broker_status group_consumer_remove(struct group_member *m)
     ASSERT(m->group->type == BROKER_GROUP_CONSUMER);
     struct group *g = m->group;
     group_consumer_out(m, BROKER_GROUP_CAUSE_LEFT);
-    group_consumer_answer(g, NULL, true);
+    group_consumer_answer(g, NULL);
     ASSERT(g->member_count == g->by_id.count);
     return BROKER_OK;
 }
@@ -273,7 +273,7 @@ void group_consumer_expired(struct group_member *m)
     struct group *g = m->group;
     group_consumer_out(m, BROKER_GROUP_CAUSE_EXPIRED);
     ASSERT(g->member_count == g->by_id.count);
-    group_consumer_answer(g, NULL, true);
+    group_consumer_answer(g, NULL);
 }
 
 void group_consumer_revocation_late(struct group_member *m)
@@ -282,7 +282,7 @@ void group_consumer_revocation_late(struct group_member *m)
     ASSERT(m->state == GROUP_MEMBER_UNREVOKED);
     ASSERT(m->revocation.slot == 0); /* it fired */
     group_consumer_out(m, BROKER_GROUP_CAUSE_LATE);
-    group_consumer_answer(g, NULL, true);
+    group_consumer_answer(g, NULL);
 }
 
 static void group_consumer_leave(struct group_member *m, struct broker_group *req)
@@ -292,7 +292,7 @@ static void group_consumer_leave(struct group_member *m, struct broker_group *re
     req->beat.epoch = req->generation;
     if (req->generation == BROKER_GROUP_EPOCH_LEAVE) {
         group_consumer_out(m, BROKER_GROUP_CAUSE_LEFT);
-        group_consumer_answer(g, req, true);
+        group_consumer_answer(g, req);
         return;
     }
     ASSERT(req->generation == BROKER_GROUP_EPOCH_LEAVE_STATIC);
@@ -308,7 +308,7 @@ static void group_consumer_leave(struct group_member *m, struct broker_group *re
     m->new_current = true;
     group_touch(m, m->session_ms);
     group_consumer_settle(g);
-    group_consumer_answer(g, req, false);
+    group_consumer_answer(g, req);
 }
 
 /* --- subscriptions --- */
@@ -576,7 +576,7 @@ static void group_consumer_step(struct group_member *m, struct broker_group *req
     group_consumer_settle(g);
     group_consumer_fill(m, req, joins || full || !group_set_equal(&before, &m->assigned));
     group_set_deinit(&before);
-    group_consumer_answer(g, req, false);
+    group_consumer_answer(g, req);
 }
 
 /* The group of the heartbeat; NULL with *status. */

@@ -164,6 +164,13 @@ struct group_offset {
     struct slice metadata; /* owned; p NULL: empty */
 };
 
+/* A consumer member that left: the log may not know it yet. */
+struct group_gone {
+    struct list link; /* group->gone, in the order of leaving */
+    uint64_t number;
+    char *id; /* owned */
+};
+
 struct group {
     struct groups *groups;
     char *name; /* owned */
@@ -198,6 +205,8 @@ struct group {
     uint64_t topics_hash; /* of what they came to */
     bool new_epoch;       /* not in the log yet, like the next */
     bool new_target_epoch;
+    struct list gone;    /* struct group_gone */
+    uint64_t gone_count; /* ever: the number of the last */
 };
 
 struct groups {
@@ -277,10 +286,13 @@ void groups_loaded(struct groups *gs);
 
 /* Puts the record of a classic group: its generation, members and assignments. */
 void groups_save_classic(struct group *g);
-/* Puts what is new of a consumer group (all of it when `unsaved`). True when something was put. */
-bool groups_save_consumer(struct group *g);
-/* Puts tombstones of a consumer group's member, before it is freed. */
+/* Puts what is new of a consumer group, or when it is `unsaved` all of it. */
+void groups_save_consumer(struct group *g);
+/* Puts tombstones of a consumer group's member, before it is freed, and remembers it until
+ * groups_saved_gone. */
 void groups_save_gone(struct group_member *m);
+/* The tombstones up to this number (group.gone_count of then) are on disk. */
+void groups_saved_gone(struct group *g, uint64_t number);
 /* Puts tombstones of everything the log has of the group but its offsets, or with them. */
 void groups_save_deleted(struct group *g, bool offsets);
 void groups_save_offset(struct groups *gs, struct slice group, struct slice topic,

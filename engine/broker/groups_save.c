@@ -194,9 +194,8 @@ static void groups_save_current(const struct group_member *m)
     free(value.pending);
 }
 
-static bool groups_save_member(struct group_member *m, bool all)
+static void groups_save_member(struct group_member *m, bool all)
 {
-    bool put = all || m->new_subscription || m->new_target || m->new_current;
     ASSERT(m->group->type == BROKER_GROUP_CONSUMER);
     if (all || m->new_subscription)
         groups_save_subscriber(m);
@@ -205,15 +204,27 @@ static bool groups_save_member(struct group_member *m, bool all)
     if (all || m->new_current)
         groups_save_current(m);
     m->new_subscription = m->new_target = m->new_current = false;
-    return put;
+    ASSERT(m->rebalance_ms > 0);
 }
 
-bool groups_save_consumer(struct group *g)
+static void groups_save_tombstones(struct group *g, const char *id)
+{
+    ASSERT(g->type == BROKER_GROUP_CONSUMER && id[0] != '\0');
+    groups_save_key(g->groups, g, GROUP_RECORD_CURRENT_MEMBER, id, NULL);
+    groups_save_key(g->groups, g, GROUP_RECORD_TARGET_MEMBER, id, NULL);
+    groups_save_key(g->groups, g, GROUP_RECORD_CONSUMER_MEMBER, id, NULL);
+}
+
+void groups_save_consumer(struct group *g)
 {
     struct buf epoch CLEANUP(buf_deinit) = {0}, target CLEANUP(buf_deinit) = {0};
-    bool all = g->unsaved, put = all || g->new_epoch || g->new_target_epoch;
+    bool all = g->unsaved;
     ASSERT(g->type == BROKER_GROUP_CONSUMER);
-    ASSERT(g->generation >= 0 && g->target_epoch >= 0);
+    LIST_EACH (node, &g->gone) {
+        const struct group_gone *gone = LIST_ENTRY(node, struct group_gone, link);
+        if (all && group_find_member(g, slice_str(gone->id)) == NULL)
+            groups_save_tombstones(g, gone->id);
+    }
     if (all || g->new_epoch) {
         group_record_consumer_encode(&(struct group_record_consumer){.epoch = g->generation},
                                      &epoch);
@@ -221,8 +232,7 @@ bool groups_save_consumer(struct group *g)
         g->recorded = true;
     }
     LIST_EACH (node, &g->members) {
-        if (groups_save_member(LIST_ENTRY(node, struct group_member, link), all))
-            put = true;
+        groups_save_member(LIST_ENTRY(node, struct group_member, link), all);
     }
     if (all || g->new_target_epoch) {
         group_record_target_encode(&(struct group_record_target){.epoch = g->target_epoch},
@@ -230,16 +240,31 @@ bool groups_save_consumer(struct group *g)
         groups_save_key(g->groups, g, GROUP_RECORD_TARGET_EPOCH, NULL, &target);
     }
     g->new_epoch = g->new_target_epoch = g->unsaved = false;
-    return put;
 }
 
 void groups_save_gone(struct group_member *m)
 {
     struct group *g = m->group;
-    ASSERT(g->type == BROKER_GROUP_CONSUMER);
-    groups_save_key(g->groups, g, GROUP_RECORD_CURRENT_MEMBER, m->id, NULL);
-    groups_save_key(g->groups, g, GROUP_RECORD_TARGET_MEMBER, m->id, NULL);
-    groups_save_key(g->groups, g, GROUP_RECORD_CONSUMER_MEMBER, m->id, NULL);
+    struct group_gone *gone = assert_memory(calloc(1, sizeof *gone), sizeof *gone);
+    gone->id = (char *)slice_dup(slice_str(m->id));
+    gone->number = ++g->gone_count;
+    list_init(&gone->link);
+    list_add_tail(&g->gone, &gone->link);
+    groups_save_tombstones(g, m->id);
+    ASSERT(!list_empty(&g->gone));
+}
+
+void groups_saved_gone(struct group *g, uint64_t number)
+{
+    ASSERT(number <= g->gone_count);
+    while (!list_empty(&g->gone)) {
+        struct group_gone *gone = LIST_ENTRY(g->gone.next, struct group_gone, link);
+        if (gone->number > number)
+            break;
+        list_remove(&gone->link);
+        free(gone->id);
+        free(gone);
+    }
 }
 
 void groups_save_deleted(struct group *g, bool offsets)

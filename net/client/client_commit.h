@@ -3,7 +3,7 @@
  * client_commit: committing offsets. Commits leave one after the other, in the order they were
  * asked for, so that one that is sent again never overtakes a later one and turns a group back.
  *
- *   asked -> waiting (the first is under way) -> finished -> its callback ran, or its waiter took it
+ *   asked -> waiting (the first is under way) -> finished -> its callback ran, or its waiter has it
  *
  * The epoch is the member's at the time of sending; when the group moved on meanwhile the commit
  * waits for the next beat and is sent again. A commit that finds no success within timeout_ms ends
