@@ -320,7 +320,7 @@ void group_event_begin(struct group *g, enum broker_group_cause cause, const cha
 /* The rebalance that goes on, if any, has led to this generation. */
 void group_event_end(struct group *g);
 void group_check(const struct group *g);
-/* Becomes of this model; it has no members. */
+/* Becomes of this model, unless it is; it has no members then. */
 void group_become(struct group *g, enum broker_group_type type);
 
 /* --- group_classic.c ------------------------------------------------------------------------ */
