@@ -250,6 +250,16 @@ static bool client_group_waits(struct kauri *k, int64_t until_ms)
     return k->wire.state == CLIENT_SESSION_ALIVE;
 }
 
+/* A beat under way may move the epoch that commits are told with. */
+static void client_group_last_beat(struct kauri *k, int64_t until_ms)
+{
+    struct client_group *g = &k->group;
+    while (g->epoch > 0 && g->beat != NULL && client_group_waits(k, until_ms))
+        if (g->beat != NULL)
+            client_sleep(k, until_ms);
+    g->beat = client_call_free(g->beat);
+}
+
 static void client_group_settle(struct kauri *k, int64_t until_ms)
 {
     const struct list *waiting = &k->group.commits.waiting;
@@ -283,8 +293,8 @@ static void client_group_leave(struct kauri *k, int32_t epoch)
     if (g->state == CLIENT_GROUP_NONE)
         return;
     k->consume.hand = NULL; /* the application came back from its last record */
-    g->beat = client_call_free(g->beat);
     client_group_move(g, CLIENT_GROUP_LEAVING);
+    client_group_last_beat(k, until);
     g->last = client_commit_free(k, g->last);
     g->stepping = true;
     if (g->epoch > 0)

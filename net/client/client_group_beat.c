@@ -114,6 +114,11 @@ static void client_group_answered(struct kauri *k, struct client_call *call,
     int64_t now = client_now_ms();
     ASSERT(g->beat == call && !g->losing);
     g->beat = client_call_free(call);
+    if (g->state == CLIENT_GROUP_LEAVING) {
+        if (a->answer_case == KAURI__ANSWER__ANSWER_GROUP_BEAT && a->group_beat->epoch > 0)
+            g->epoch = a->group_beat->epoch; /* the last commits need it */
+        return;
+    }
     if (a->status != KAURI__STATUS__OK)
         client_group_refused(k, a->status, a->message, now);
     else if (a->answer_case != KAURI__ANSWER__ANSWER_GROUP_BEAT)

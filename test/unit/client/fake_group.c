@@ -178,6 +178,7 @@ static void fake_group_beat(struct fake_server *s, struct fake_session *from,
         fake_group_status(s, from, call, KAURI__STATUS__MEMBER_EPOCH_FENCED);
         return;
     }
+    g->epoch += g->moving;
     fake_group_welcome(s, from, call);
 }
 

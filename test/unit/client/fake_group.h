@@ -29,6 +29,7 @@ struct fake_group {
     struct fake_part target[FAKE_PARTS_MAX];
     size_t target_count;
     uint32_t interval_ms;
+    bool moving;          /* every beat moves the epoch */
     bool keep_quiet;      /* no assignment in the answers */
     unsigned refuse_rows; /* commits answered item by item with refuse_row */
     Kauri__Status refuse_row;

@@ -504,6 +504,31 @@ START_TEST(test_close)
 }
 END_TEST
 
+/* A beat is under way most of the time, and each moves the epoch: the last commit still counts, and
+ * at once. */
+START_TEST(test_close_moving)
+{
+    struct group_rig *g = group_rig_new((struct kauri_options){0});
+    g->options.auto_commit_interval_ms = 3600000;
+    fake_server_lock(g->r->s);
+    g->r->s->group.interval_ms = 1;
+    g->r->s->group.moving = true;
+    fake_server_unlock(g->r->s);
+    group_rig_assign(g, "t:0");
+    group_rig_subscribe(g);
+    for (int64_t i = 0; i < 4; i++)
+        group_rig_next(g, "t", 0, i);
+    while (g->k->group.beat == NULL)
+        (void)kauri_poll(g->k, 1);
+    int64_t before = client_now_ms();
+    g->k = g->r->k = kauri_close(g->r->k);
+    ck_assert_int_lt(client_now_ms() - before, 1000);
+    ck_assert_int_eq(group_rig_committed(g, "t", 0), 4);
+    ck_assert_int_eq(g->r->s->group.left, -1);
+    group_rig_free(g);
+}
+END_TEST
+
 /* Without a broker closing does not wait for long. */
 START_TEST(test_close_alone)
 {
@@ -545,6 +570,7 @@ int main(void)
     tcase_add_test(tc, test_bad_options);
     tcase_add_loop_test(tc, test_unsubscribe, 0, 2);
     tcase_add_loop_test(tc, test_close, 0, 2);
+    tcase_add_test(tc, test_close_moving);
     tcase_add_test(tc, test_close_alone);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
