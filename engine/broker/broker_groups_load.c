@@ -28,12 +28,15 @@ static int broker_groups_row(void *ctx, struct slice key, struct slice value)
 static void broker_groups_restart(struct broker_groups *bg)
 {
     struct groups_env env = bg->engine->env;
+    bool stopping = bg->engine->stopping;
     ASSERT(bg->engine->loading);
     ASSERT(bg->phase == BROKER_GROUPS_ROWS);
     groups_free(bg->engine);
     bg->engine = groups_new(&env);
     bg->unreadable = 0;
     broker_groups_tick(bg);
+    if (stopping)
+        groups_stop(bg->engine);
 }
 
 static void broker_groups_read_rows(struct broker_groups *bg, const struct part *part)

@@ -289,8 +289,11 @@ void group_check(const struct group *g)
     }
     ASSERT(count == g->member_count && count == g->by_id.count);
     bool empty = g->state == BROKER_GROUP_EMPTY || g->state == BROKER_GROUP_DEAD;
-    ASSERT(empty ? count == 0 : count > 0 || g->state == BROKER_GROUP_PREPARING); /* G2 */
-    ASSERT(g->leader == NULL || g->leader->group == g);
+    bool fits = empty ? count == 0 : count > 0 || g->state == BROKER_GROUP_PREPARING;
+    ASSERT(fits || g->groups->loading); /* G2: the state comes last */
+    ASSERT(g->leader == NULL || (g->leader->group == g && g->type == BROKER_GROUP_CLASSIC));
+    ASSERT(!g->storing || g->state == BROKER_GROUP_COMPLETING);
+    ASSERT(!g->deleting || g->state == BROKER_GROUP_EMPTY);
     bool timed = g->state == BROKER_GROUP_PREPARING || g->state == BROKER_GROUP_COMPLETING;
     ASSERT((g->timer.slot != 0) == timed); /* G3 */
     ASSERT(g->type == BROKER_GROUP_CLASSIC || g->pending_count == 0);

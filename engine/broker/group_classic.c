@@ -232,7 +232,9 @@ static void group_classic_join_known(struct group *g, struct broker_group *req)
     ASSERT(req->member.size > 0 && g->type == BROKER_GROUP_CLASSIC);
     struct groups *gs = g->groups;
     struct group_member *m;
-    struct group_pending *p = group_classic_pending(g, req->member);
+    /* Ids are handed out to dynamic members only. */
+    struct group_pending *p =
+        req->instance.p == NULL ? group_classic_pending(g, req->member) : NULL;
     if (p != NULL && !group_generation_fits(g, req, NULL))
         return groups_answer(gs, req, BROKER_INCONSISTENT_PROTOCOL, NULL);
     if (p != NULL && group_classic_full(g))

@@ -416,6 +416,18 @@ static void group_consumer_rename(struct group_member *m, struct slice id)
     m->new_subscription = m->new_target = m->new_current = true;
 }
 
+/* A member that was away goes on: its target waited for it, there is nothing to rebalance. */
+static void group_consumer_back(struct group_member *m)
+{
+    ASSERT(m->group->type == BROKER_GROUP_CONSUMER);
+    if (!m->away)
+        return;
+    m->away = false;
+    m->previous_epoch = 0;
+    m->epoch = 0;
+    m->new_current = true;
+}
+
 static bool group_consumer_full(const struct group *g)
 {
     int64_t max = groups_config(g->groups, CONFIG_GROUP_CONSUMER_SIZE_MAX);
@@ -440,12 +452,7 @@ static enum broker_status group_consumer_admit(struct group *g, const struct bro
             return BROKER_INSTANCE_HELD; /* the id is another member's */
         if (same != m)
             group_consumer_rename(same, req->member);
-        if (same->away) {
-            same->away = false;
-            same->previous_epoch = 0;
-            same->epoch = 0;
-            same->new_current = true; /* its target waited for it: nothing to rebalance */
-        }
+        group_consumer_back(same);
         *out = same;
         return BROKER_OK;
     }
@@ -459,6 +466,7 @@ static enum broker_status group_consumer_admit(struct group *g, const struct bro
         m->new_subscription = m->new_target = m->new_current = true;
         *cause = BROKER_GROUP_CAUSE_JOINED;
     }
+    group_consumer_back(m); /* by its id alone */
     *out = m;
     return BROKER_OK;
 }

@@ -496,7 +496,7 @@ void groups_stop(struct groups *gs)
 
 void groups_check(const struct groups *gs)
 {
-    size_t at = 0;
+    size_t at = 0, members = 0, pending = 0;
     map_check(&gs->map);
     heap_check(&gs->sessions);
     heap_check(&gs->revocations);
@@ -505,7 +505,11 @@ void groups_check(const struct groups *gs)
     for (const struct group *g = map_next(&gs->map, &at); g != NULL; g = map_next(&gs->map, &at)) {
         ASSERT(groups_find(gs, slice_str(g->name)) == g); /* G1 */
         group_check(g);
+        members += g->member_count;
+        pending += g->pending_count;
     }
+    ASSERT(gs->sessions.count == members || gs->loading); /* G3, and none is left behind */
+    ASSERT(gs->pendings.count == pending);
 }
 
 void groups_dump(const struct groups *gs, struct buf *out)

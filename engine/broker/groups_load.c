@@ -76,8 +76,10 @@ static void groups_load_classic_member(struct group *g, const struct group_recor
         .instance = r->instance, .client_id = r->client_id, .client_host = r->client_host};
     struct slice name = slice_str(g->protocol);
     ASSERT(g->groups->loading && g->protocol != NULL);
-    if (r->member.size == 0 || group_find_member(g, r->member) != NULL ||
-        group_find_instance(g, r->instance) != NULL)
+    if (r->member.size == 0 || memchr(r->member.p, 0, r->member.size) != NULL ||
+        (r->instance.size > 0 && memchr(r->instance.p, 0, r->instance.size) != NULL))
+        return;
+    if (group_find_member(g, r->member) != NULL || group_find_instance(g, r->instance) != NULL)
         return;
     struct group_member *m = group_add_member(g, (char *)slice_dup(r->member), &like);
     size_t size = name.size + r->subscription.size + 1;
@@ -126,7 +128,7 @@ static bool groups_load_classic(struct groups *gs, const struct group_record_key
     free(g->protocol);
     g->protocol_type = groups_load_string(r.protocol_type);
     g->protocol = groups_load_string(r.protocol);
-    g->generation = r.generation;
+    g->generation = r.generation > 0 ? r.generation : 0;
     g->recorded = true;
     g->state_since_ms = r.state_ms >= 0 ? r.state_ms : gs->wall;
     if (g->protocol == NULL || g->protocol_type == NULL)
