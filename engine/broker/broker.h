@@ -89,7 +89,7 @@ struct broker_env {
     struct config *config;     /* broker configuration, see config.h */
     struct meta_store
         *memory_view;      /* simulator: the view lives here instead of in LMDB; else NULL */
-    uint64_t seed;         /* for hash maps */
+    uint64_t seed;         /* for hash maps and ids of members: another one with every start */
     size_t descriptor_max; /* the process' limit; a third of it may be open segments; 0: 768 */
     size_t reader_max;     /* mapped segments kept open; 0: 256 */
     /* A fatal error: the process must end with exit code 9. Called at most once; the broker answers

@@ -249,16 +249,17 @@ struct broker_groups *broker_groups_new(struct broker *b)
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         list_init(all[i]);
     bg->broker = b;
-    bg->engine = groups_new(&(struct groups_env){.config = b->env.config,
-                                                 .seed = b->env.seed ^ b->incarnation,
-                                                 .topic = broker_groups_topic,
-                                                 .topic_by_id = broker_groups_topic_by_id,
-                                                 .topics = broker_groups_topics,
-                                                 .put = broker_groups_put,
-                                                 .wait = broker_groups_wait,
-                                                 .settle = broker_groups_settle,
-                                                 .ready = broker_groups_request_ready,
-                                                 .ctx = bg});
+    bg->engine = groups_new(
+        &(struct groups_env){.config = b->env.config,
+                             .seed = b->env.seed, /* another with every start: member ids */
+                             .topic = broker_groups_topic,
+                             .topic_by_id = broker_groups_topic_by_id,
+                             .topics = broker_groups_topics,
+                             .put = broker_groups_put,
+                             .wait = broker_groups_wait,
+                             .settle = broker_groups_settle,
+                             .ready = broker_groups_request_ready,
+                             .ctx = bg});
     bg->rows = group_rows_new(b->env.seed, b->view, BROKER_GROUPS_LOG);
     ASSERT(bg->phase == BROKER_GROUPS_ROWS);
     ASSERT(bg->engine->loading);
