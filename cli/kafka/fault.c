@@ -51,7 +51,36 @@ static const struct {
     {RD_KAFKA_RESP_ERR__SSL, FAULT_ERRORS "SslAuthenticationException"},
     {RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET,
      "org.apache.kafka.clients.consumer.OffsetOutOfRangeException"},
+    {RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND, FAULT_ERRORS "GroupIdNotFoundException"},
+    {RD_KAFKA_RESP_ERR_NON_EMPTY_GROUP, FAULT_ERRORS "GroupNotEmptyException"},
+    {RD_KAFKA_RESP_ERR_GROUP_SUBSCRIBED_TO_TOPIC, FAULT_ERRORS "GroupSubscribedToTopicException"},
+    {RD_KAFKA_RESP_ERR_INVALID_GROUP_ID, FAULT_ERRORS "InvalidGroupIdException"},
+    {RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID, FAULT_ERRORS "UnknownMemberIdException"},
+    {RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS, FAULT_ERRORS "RebalanceInProgressException"},
+    {RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION, FAULT_ERRORS "IllegalGenerationException"},
+    {RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, FAULT_ERRORS "CoordinatorNotAvailableException"},
+    {RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+     FAULT_ERRORS "CoordinatorLoadInProgressException"},
+    {RD_KAFKA_RESP_ERR_NOT_COORDINATOR, FAULT_ERRORS "NotCoordinatorException"},
+    {RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE, FAULT_ERRORS "OffsetOutOfRangeException"},
+    {RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE, FAULT_ERRORS "OffsetMetadataTooLarge"},
     {RD_KAFKA_RESP_ERR_UNKNOWN, FAULT_ERRORS "UnknownServerException"},
+};
+
+/* Java's words, where scripts look for them; else librdkafka's are used. */
+static const struct {
+    rd_kafka_resp_err_t error;
+    const char *text;
+} fault_texts[] = {
+    {RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, "This server does not host this topic-partition."},
+    {RD_KAFKA_RESP_ERR__TIMED_OUT, "Timed out waiting for a node assignment."},
+    {RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND, "The group id does not exist."},
+    {RD_KAFKA_RESP_ERR_NON_EMPTY_GROUP, "The group is not empty."},
+    {RD_KAFKA_RESP_ERR_GROUP_SUBSCRIBED_TO_TOPIC,
+     "Deleting offsets of a topic is forbidden while the consumer group is actively subscribed to "
+     "it."},
+    {RD_KAFKA_RESP_ERR_INVALID_GROUP_ID, "The group id is invalid."},
+    {RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID, "The coordinator is not aware of this member."},
 };
 
 const char *fault_exception(rd_kafka_resp_err_t error)
@@ -60,6 +89,14 @@ const char *fault_exception(rd_kafka_resp_err_t error)
         if (fault_rows[i].error == error)
             return fault_rows[i].exception;
     return FAULT_KAFKA;
+}
+
+const char *fault_text(rd_kafka_resp_err_t error)
+{
+    for (size_t i = 0; i < sizeof fault_texts / sizeof fault_texts[0]; i++)
+        if (fault_texts[i].error == error)
+            return fault_texts[i].text;
+    return rd_kafka_err2str(error);
 }
 
 int fault_set(struct fault *f, const char *exception, const char *fmt, ...)
@@ -75,5 +112,5 @@ int fault_set(struct fault *f, const char *exception, const char *fmt, ...)
 int fault_of(struct fault *f, rd_kafka_resp_err_t error, const char *text)
 {
     bool own = text == NULL || text[0] == '\0';
-    return fault_set(f, fault_exception(error), "%s", own ? rd_kafka_err2str(error) : text);
+    return fault_set(f, fault_exception(error), "%s", own ? fault_text(error) : text);
 }

@@ -30,3 +30,5 @@ __attribute__((format(printf, 3, 4))) int fault_set(struct fault *f, const char 
 int fault_of(struct fault *f, rd_kafka_resp_err_t error, const char *text);
 /* The exception that Apache's clients throw for it. */
 const char *fault_exception(rd_kafka_resp_err_t error);
+/* And the message that they carry. */
+const char *fault_text(rd_kafka_resp_err_t error);

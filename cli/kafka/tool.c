@@ -14,6 +14,7 @@
 
 static const struct tool_row tool_table[] = {
     {"kafka-topics", topics_run, "create, list, describe, alter, delete topics"},
+    {"kafka-consumer-groups", groups_run, "list, describe, reset, delete consumer groups"},
     {"kafka-console-producer", producer_run, "write the lines of stdin to a topic"},
     {"kafka-console-consumer", consumer_run, "read topics to stdout"},
     {NULL, NULL, NULL},

@@ -36,8 +36,9 @@ const struct tool_row *tool_rows(void);
 /* The tool that a path names: its last part, without .sh. NULL when there is none. */
 const struct tool_row *tool_find(const char *path);
 
-/* kafka-topics, kafka-console-producer, kafka-console-consumer. */
+/* kafka-topics, kafka-consumer-groups, kafka-console-producer, kafka-console-consumer. */
 int topics_run(int argc, char **argv);
+int groups_run(int argc, char **argv);
 int producer_run(int argc, char **argv);
 int consumer_run(int argc, char **argv);
 
