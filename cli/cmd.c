@@ -102,6 +102,7 @@ int cmd_exit_of(int error)
         return CMD_NO_SERVER;
     case KAURI_UNKNOWN_TOPIC:
     case KAURI_UNKNOWN_PARTITION:
+    case KAURI_UNKNOWN_GROUP:
     case KAURI_EXISTS:
         return CMD_MISSING;
     case KAURI_BAD_NAME:

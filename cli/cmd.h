@@ -34,6 +34,7 @@ struct cmd_row {
 int cmd_topic(struct args *a, int argc, char **argv);
 int cmd_produce(struct args *a, int argc, char **argv);
 int cmd_consume(struct args *a, int argc, char **argv);
+int cmd_group(struct args *a, int argc, char **argv);
 int cmd_config(struct args *a, int argc, char **argv);
 int cmd_dump(struct args *a, int argc, char **argv);
 int cmd_verify(struct args *a, int argc, char **argv);

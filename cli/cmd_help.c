@@ -28,6 +28,27 @@ static const char cmd_help_offsets[] =
     "for\n"
     "an hour ago, or a plain number of milliseconds since 1970.\n";
 
+static const char cmd_help_groups[] =
+    "Consumers of one group share topics: every partition is read by one member, and the group\n"
+    "remembers how far it has read (its committed offsets). Groups know nothing of each other.\n"
+    "  kauri consume orders -g billing      a member; start more to share the work, up to one a\n"
+    "                                       partition. Ctrl-C leaves at once\n"
+    "  kauri group describe billing         LAG: records not read. BEHIND: age of the first of "
+    "them\n"
+    "  kauri group lag                      the same of all groups, and when retention takes them\n"
+    "STUCK: a partition has unread records and did not move for 30 s (--stuck-after) while "
+    "another\n"
+    "one of the group did: its next record probably keeps failing. NOT CONSUMED: none of the "
+    "group\n"
+    "moves. Ages go by the records' own times.\n"
+    "  kauri group seek billing --to +1 --topic orders:1    past a bad record\n"
+    "  kauri group rewind billing --as-of -1h               where it was an hour ago\n"
+    "  kauri group rewind billing --undo                    takes the last of these back\n"
+    "These want a group without members. Clients of Kafka's protocol share groups with those of\n"
+    "kauri where they use its newer protocol (group.protocol=consumer); a group whose members "
+    "speak\n"
+    "the classic one is theirs until it is empty.\n";
+
 static const char cmd_help_format[] =
     "Tokens of `kauri consume -f`, as in kcat:\n"
     "  %s value        %S its size, -1 for null    %R its size as 4 bytes, big endian\n"
@@ -70,6 +91,7 @@ static const struct {
 } cmd_help_topics[] = {
     {"words", "record, topic, partition, offset", cmd_help_words},
     {"offsets", "where consume begins", cmd_help_offsets},
+    {"groups", "sharing topics, lag, moving offsets", cmd_help_groups},
     {"format", "the tokens of consume -f", cmd_help_format},
     {"json", "records and answers as JSON", cmd_help_json},
     {"acks", "when a record counts as written", cmd_help_acks},

@@ -17,6 +17,7 @@ static const struct cmd_row main_rows[] = {
     {"topic", cmd_topic, "list, create, describe, alter, trim, delete topics"},
     {"produce", cmd_produce, "write records"},
     {"consume", cmd_consume, "read records"},
+    {"group", cmd_group, "consumer groups: lag, members, moving their offsets"},
     {"config", cmd_config, "the broker's settings"},
     {"dump", cmd_dump, "what is in a file, without a broker"},
     {"verify", cmd_verify, "check a data folder, without a broker"},
