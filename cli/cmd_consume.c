@@ -3,6 +3,11 @@
  * cmd_consume: `kauri consume`: reads records of topics and prints them.
  *
  *   resolve (-o per partition) -> kauri_assign ... -> kauri_next -> print -> done?
+ *   -g: kauri_subscribe -> assigned, revoked ... -> kauri_next -> print -> commit -> done? -> leave
+ *
+ * In a group what was written to stdout is committed, every CMD_CONSUME_COMMIT_MS, before a
+ * partition is given up, and at the end; never what is only gathered: a crash repeats lines and
+ * loses none.
  *
  * The run ends when -n records are out, when every partition reached its end (-e) or the second
  * time of a span, on a signal (after flushing what was printed), or when nobody reads stdout any
@@ -28,10 +33,12 @@
 
 #define CMD_CONSUME_WAIT_MS   200
 #define CMD_CONSUME_SIGNALS   256 /* records between two looks for a signal */
+#define CMD_CONSUME_COMMIT_MS 1000
 #define CMD_CONSUME_FLUSH_MAX ((size_t)64 * 1024)
 
 struct cmd_consume_part {
-    const char *topic; /* borrowed from argv */
+    const char *topic; /* borrowed from argv or `name` */
+    char *name;        /* owned; of a group's partition */
     int32_t partition;
     int64_t stop; /* first offset not wanted; INT64_MAX: none */
     bool done;
@@ -44,6 +51,8 @@ struct cmd_consume {
     int32_t partition;  /* -1: all */
     uint64_t count_max; /* UINT64_MAX: no limit */
     bool exit_at_end;
+    const char *group; /* NULL: partitions by hand */
+    bool placed;       /* -o was given */
     struct format format;
     char why[256];
     /* the run */
@@ -54,8 +63,11 @@ struct cmd_consume {
     size_t open; /* parts that are not done */
     uint64_t printed;
     struct buf out;
-    bool closed; /* nobody reads stdout */
-    bool warned; /* that the broker is away */
+    bool closed;        /* nobody reads stdout */
+    bool dropped;       /* what was gathered did not get out: it is not committed */
+    int64_t commit_ms;  /* when the next commit is due */
+    uint64_t committed; /* of `printed` */
+    bool warned;        /* that the broker is away */
     int code;
 };
 
@@ -185,6 +197,7 @@ static void cmd_consume_flush(struct cmd_consume *m)
             m->code = CMD_FAILED;
         }
     }
+    m->dropped = m->dropped || pos < m->out.size;
     buf_reset(&m->out);
 }
 
@@ -209,7 +222,7 @@ static void cmd_consume_print(struct cmd_consume *m, const struct kauri_record *
         cmd_consume_flush(m);
 }
 
-/* --- the run -------------------------------------------------------------------------------- */
+/* --- which partition ------------------------------------------------------------------------ */
 
 static struct cmd_consume_part *cmd_consume_find(struct cmd_consume *m,
                                                  const struct kauri_record *r)
@@ -220,6 +233,96 @@ static struct cmd_consume_part *cmd_consume_find(struct cmd_consume *m,
     return NULL;
 }
 
+/* --- in a group ----------------------------------------------------------------------------- */
+
+/* Commits what has been printed. */
+static void cmd_consume_commit(struct cmd_consume *m)
+{
+    cmd_consume_flush(m);
+    if (m->dropped || m->committed == m->printed)
+        return;
+    int error = kauri_commit(m->c.k, NULL, 0);
+    if (error == 0)
+        m->committed = m->printed;
+    else if (error != KAURI_FENCED) /* then others read on from the last commit */
+        out_warning(&m->a->out, "not committed: %s", kauri_message(m->c.k));
+}
+
+/* The same when it is time for it. */
+static void cmd_consume_commit_due(struct cmd_consume *m)
+{
+    int64_t now_ms = clock_real()->mono_ms(clock_real());
+    if (now_ms < m->commit_ms)
+        return;
+    m->commit_ms = now_ms + CMD_CONSUME_COMMIT_MS;
+    cmd_consume_commit(m);
+}
+
+static void cmd_consume_assigned(void *ctx, const struct kauri_topic_partition *parts, size_t count)
+{
+    struct cmd_consume *m = ctx;
+    size_t size = (m->part_count + count + 1) * sizeof m->parts[0];
+    m->parts = assert_memory(realloc(m->parts, size), size);
+    for (size_t i = 0; i < count; i++) {
+        char *name = (char *)slice_dup(slice_str(parts[i].topic));
+        m->parts[m->part_count++] = (struct cmd_consume_part){
+            .topic = name, .name = name, .partition = parts[i].partition, .stop = INT64_MAX};
+        m->open++;
+    }
+    if (m->a->verbose)
+        (void)fprintf(stderr, "%zu partition%s assigned\n", count, count == 1 ? "" : "s");
+}
+
+static void cmd_consume_lost(void *ctx, const struct kauri_topic_partition *parts, size_t count)
+{
+    struct cmd_consume *m = ctx;
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < m->part_count; j++) {
+            struct cmd_consume_part *part = &m->parts[j];
+            if (part->partition != parts[i].partition || strcmp(part->topic, parts[i].topic) != 0)
+                continue;
+            m->open -= !part->done;
+            free(part->name);
+            *part = m->parts[--m->part_count];
+            break;
+        }
+    if (m->a->verbose)
+        (void)fprintf(stderr, "%zu partition%s given up\n", count, count == 1 ? "" : "s");
+}
+
+static void cmd_consume_revoked(void *ctx, const struct kauri_topic_partition *parts, size_t count)
+{
+    cmd_consume_commit(ctx);
+    cmd_consume_lost(ctx, parts, count);
+}
+
+/* Joins; the topics must be there. An exit code. */
+static int cmd_consume_join(struct cmd_consume *m, char **topics, int count)
+{
+    int32_t partitions = 0;
+    for (int i = 0; i < count; i++) {
+        int error = kauri_topics(m->c.k, topics[i], 0, cmd_consume_partitions, &partitions);
+        if (error != 0)
+            return cmd_fail(m->a, &m->c, error, topics[i]);
+    }
+    int error = kauri_subscribe(m->c.k, &(struct kauri_group_options){
+                                            .group = m->group,
+                                            .topics = (const char *const *)topics,
+                                            .topic_count = (size_t)count,
+                                            .auto_commit_interval_ms = UINT32_MAX,
+                                            .reset = m->placed && m->span.place == VALUE_START
+                                                         ? KAURI_RESET_EARLIEST
+                                                         : KAURI_RESET_LATEST,
+                                            .assigned = cmd_consume_assigned,
+                                            .revoked = cmd_consume_revoked,
+                                            .lost = cmd_consume_lost,
+                                            .ctx = m,
+                                        });
+    return error == 0 ? CMD_DONE : cmd_fail(m->a, &m->c, error, NULL);
+}
+
+/* --- the run -------------------------------------------------------------------------------- */
+
 static void cmd_consume_finish(struct cmd_consume *m, struct cmd_consume_part *part)
 {
     if (part->done)
@@ -227,7 +330,8 @@ static void cmd_consume_finish(struct cmd_consume *m, struct cmd_consume_part *p
     part->done = true;
     ASSERT(m->open > 0);
     m->open--;
-    (void)kauri_unassign(m->c.k, part->topic, part->partition);
+    if (m->group == NULL)
+        (void)kauri_unassign(m->c.k, part->topic, part->partition);
 }
 
 static void cmd_consume_record(struct cmd_consume *m, const struct kauri_record *r)
@@ -332,22 +436,34 @@ static int cmd_consume_event(struct cmd_consume *m, int event, const struct kaur
     return 1;
 }
 
+/* Every partition was read as far as is wanted; in a group, of those it has. */
+static bool cmd_consume_over(const struct cmd_consume *m)
+{
+    return m->open == 0 && (m->group == NULL || (m->part_count > 0 && m->exit_at_end));
+}
+
 static void cmd_consume_loop(struct cmd_consume *m)
 {
     uint64_t turns = 0;
-    while (m->printed < m->count_max && m->open > 0 && !m->closed) {
+    while (m->printed < m->count_max && !cmd_consume_over(m) && !m->closed) {
         struct kauri_record r = {0};
         int event = kauri_next(m->c.k, 0, &r);
         if (event == KAURI_AGAIN) {
             cmd_consume_flush(m);
+            if (m->group != NULL)
+                cmd_consume_commit_due(m);
             event = kauri_next(m->c.k, CMD_CONSUME_WAIT_MS, &r);
         }
         if (m->signal == 0 && (event != 0 || ++turns % CMD_CONSUME_SIGNALS == 0))
             m->signal = signals_taken(m->signal_fd);
         if (cmd_consume_event(m, event, &r) != 0 || m->signal != 0)
             break;
+        if (m->group != NULL && turns % CMD_CONSUME_SIGNALS == 0)
+            cmd_consume_commit_due(m);
     }
     cmd_consume_flush(m);
+    if (m->group != NULL)
+        cmd_consume_commit(m);
     if (m->signal != 0)
         m->code = CMD_SIGNAL + m->signal;
 }
@@ -358,13 +474,18 @@ static int cmd_consume_run(struct cmd_consume *m, char **topics, int count)
     int code = cmd_open(m->a, &options, &m->c);
     if (code != 0)
         return code;
-    for (int i = 0; code == 0 && i < count; i++)
+    for (int i = 0; code == 0 && m->group == NULL && i < count; i++)
         code = cmd_consume_topic(m, topics[i]);
+    m->signal_fd = signals_open();
+    if (code == 0 && m->group != NULL)
+        code = cmd_consume_join(m, topics, count);
+    if (code == 0)
+        cmd_consume_loop(m);
+    if (m->group != NULL)
+        (void)kauri_unsubscribe(m->c.k);
+    (void)close(m->signal_fd);
     if (code != 0)
         return code;
-    m->signal_fd = signals_open();
-    cmd_consume_loop(m);
-    (void)close(m->signal_fd);
     if (m->a->verbose)
         (void)fprintf(stderr, "%" PRIu64 " records\n", m->printed);
     return m->code;
@@ -378,7 +499,11 @@ static const char *cmd_consume_take(void *ctx, int key, const char *value)
     const struct clock *clock = clock_real();
     uint64_t number = 0;
     switch (key) {
+    case 'g':
+        m->group = value;
+        return NULL;
     case 'o':
+        m->placed = true;
         if (!value_offsets(value, clock->wall_ms(clock), &m->span))
             return "start, end, N, -N, @TIME or @TIME..@TIME (kauri help offsets)";
         return NULL;
@@ -403,6 +528,7 @@ static const char *cmd_consume_take(void *ctx, int key, const char *value)
 }
 
 static const struct args_row cmd_consume_rows[] = {
+    {'g', "group", "GROUP", "share the topics with the group's members, and commit"},
     {'o', "offset", "WHERE", "start, end (default), N, -N, @TIME, @TIME..@TIME"},
     {'p', "partition", "N", "only this partition"},
     {'n', "count", "N", "stop after N records"},
@@ -413,14 +539,18 @@ static const struct args_row cmd_consume_rows[] = {
 
 static const struct args_page cmd_consume_page = {
     .command = "consume",
-    .usage = "TOPIC... [-o WHERE]",
+    .usage = "TOPIC... [-o WHERE] [-g GROUP]",
     .about =
         "Prints records as they come: the value and a newline, or -f, or --json (one envelope a\n"
-        "line). Begins at the end of every partition, as kcat does, unless -o says else.",
+        "line). Begins at the end of every partition, as kcat does, unless -o says else. With -g "
+        "it\n"
+        "is a member of a group: it goes on where the group was, and commits what it printed; -o\n"
+        "(start or end) then only matters where nothing is committed.",
     ARGS_ROWS(cmd_consume_rows),
     .examples = "  kauri consume greetings -o start -e\n"
                 "  kauri consume orders -o -10 -f '%p %o %k: %s\\n'\n"
-                "  kauri consume orders -o @2026-11-20T18:00..@2026-11-20T19:00 --json\n",
+                "  kauri consume orders -o @2026-11-20T18:00..@2026-11-20T19:00 --json\n"
+                "  kauri consume orders -g billing -o start\n",
 };
 
 static void cmd_consume_deinit(struct cmd_consume *m)
@@ -428,7 +558,22 @@ static void cmd_consume_deinit(struct cmd_consume *m)
     cmd_close(&m->c);
     format_deinit(&m->format);
     buf_deinit(&m->out);
+    for (size_t i = 0; i < m->part_count; i++)
+        free(m->parts[i].name);
     free(m->parts);
+}
+
+/* What a group decides itself, as what it wants; NULL when all is well. */
+static const char *cmd_consume_clash(const struct cmd_consume *m)
+{
+    if (m->group == NULL)
+        return NULL;
+    if (m->partition >= 0)
+        return "-p and -g exclude each other: the group divides the partitions";
+    if (m->placed && m->span.place != VALUE_START && m->span.place != VALUE_END)
+        return "with -g, -o is start or end: where to begin without a commit (kauri group seek "
+               "moves a group)";
+    return NULL;
 }
 
 int cmd_consume(struct args *a, int argc, char **argv)
@@ -442,6 +587,8 @@ int cmd_consume(struct args *a, int argc, char **argv)
     int r = args_parse(&cmd_consume_page, a, argc, argv, cmd_consume_take, &m, &first);
     if (r == 0 && first == argc)
         r = args_usage(&cmd_consume_page, a, "which topic?");
+    if (r == 0 && cmd_consume_clash(&m) != NULL)
+        r = args_usage(&cmd_consume_page, a, cmd_consume_clash(&m));
     if (r != 0)
         return cmd_args(r);
     return cmd_consume_run(&m, argv + first, argc - first);
