@@ -8,7 +8,7 @@
  * it printed ("\nError: ..." on stdout). Differences beside those of tool.h:
  *   - groups and partitions come in the order of their names;
  *   - rows of --reset-offsets and --delete-offsets are lines; Apache's 3.9 runs them together;
- *   - --members --verbose names the topics, as every version but 3.9 does;
+ *   - --members --verbose names the topics, as its older versions do;
  *   - a partition that is no more has "-" as its end, where Apache's waits until the timeout;
  *   - librdkafka 2.0 asks neither for types nor for members of groups of the new consumer protocol:
  *     a group that is listed, but dead when it is described, is taken as one of those, and its
