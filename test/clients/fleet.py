@@ -216,6 +216,21 @@ def recipe_pypi(name):
     return [python, HERE / script], program_of(python, module)
 
 
+def recipe_librdkafka_2():
+    """The same program in C on the library that confluent-kafka's wheel brings: it has the consumer
+    model (KIP-848)."""
+    command, _ = recipe_librdkafka()
+    recipe_pypi("confluent-kafka-2")
+    folder = cache("pypi", "+".join(PYPI["confluent-kafka-2"][1]).replace("==", "-"))
+    found = sorted(folder.glob("lib/python3*/site-packages/confluent_kafka.libs/librdkafka-*.so.1"))
+    if not found:
+        raise Missing("confluent-kafka's wheel brings no librdkafka of its own")
+    link = cache("pypi", "librdkafka-2") / "librdkafka.so.1"
+    link.unlink(missing_ok=True)
+    link.symlink_to(found[0])
+    return command, {"LD_LIBRARY_PATH": f"{link.parent}:{found[0].parent}"}
+
+
 def recipe_go(name):
     """go build knows by itself what is new."""
     program = cache("go") / name
@@ -243,15 +258,19 @@ CONSOLE_CONSUMER = "org.apache.kafka.tools.consumer.ConsoleConsumer"
 JVM = ("-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 
+def maven(folder, *packages):
+    """The jars of the packages, and of what they need, in FOLDER/lib; `done` says that all are."""
+    (folder / "pom.xml").write_text(POM % "".join(DEPENDENCY % row for row in packages))
+    install(tool("mvn"), "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime",
+            f"-DoutputDirectory={folder / 'lib'}", cwd=folder)
+    (folder / "done").touch()
+
+
 def recipe_java(name):
     """The jars by Maven, and Client.java compiled against them."""
     folder = cache("maven", name + "-" + JAVA[name][0][2])
     if not (folder / "done").exists():
-        rows = "".join(DEPENDENCY % row for row in (*JAVA[name], JACKSON))
-        (folder / "pom.xml").write_text(POM % rows)
-        install(tool("mvn"), "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime",
-                f"-DoutputDirectory={folder / 'lib'}", cwd=folder)
-        (folder / "done").touch()
+        maven(folder, *JAVA[name], JACKSON)
     path = f"{folder / 'classes'}:{folder / 'lib'}/*"
     install(tool("javac"), "-cp", path, "-d", folder / "classes", HERE / "java" / "Client.java")
     java = [tool("java"), *JVM, "-cp", path]

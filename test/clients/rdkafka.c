@@ -11,7 +11,7 @@ struct rdkafka_verb {
     json_t *(*answer)(const struct rdkafka *r, const json_t *ask);
 };
 
-static void rdkafka_die(const char *what, const char *why)
+void rdkafka_die(const char *what, const char *why)
 {
     fprintf(stderr, "rdkafka: %s: %s\n", what, why);
     exit(2);
@@ -37,6 +37,13 @@ rd_kafka_t *rdkafka_open(const struct rdkafka *r, rd_kafka_type_t type,
     if (rk == NULL)
         rdkafka_die("no client", why);
     return rk;
+}
+
+const char *rdkafka_word(const json_t *ask, const char *name, const char *otherwise)
+{
+    const char *text = json_string_value(json_object_get(ask, name));
+
+    return text != NULL ? text : otherwise;
 }
 
 void rdkafka_say(json_t *line)
@@ -117,9 +124,14 @@ static json_t *rdkafka_hello(const struct rdkafka *r, const json_t *ask)
 static json_t *rdkafka_answer(const struct rdkafka *r, const json_t *ask)
 {
     static const struct rdkafka_verb verbs[] = {
-        {"hello", rdkafka_hello},     {"metadata", rdkafka_metadata}, {"create", rdkafka_create},
-        {"grow", rdkafka_grow},       {"produce", rdkafka_produce},   {"run", rdkafka_run},
+        {"hello", rdkafka_hello},     {"metadata", rdkafka_metadata},
+        {"create", rdkafka_create},   {"grow", rdkafka_grow},
+        {"produce", rdkafka_produce}, {"run", rdkafka_run},
         {"consume", rdkafka_consume}, {"follow", rdkafka_follow},
+        {"join", rdkafka_join},       {"stream", rdkafka_stream},
+        {"groups", rdkafka_groups},   {"group", rdkafka_group},
+        {"offsets", rdkafka_offsets}, {"set_offsets", rdkafka_set_offsets},
+        {"forget", rdkafka_forget},   {"delete_group", rdkafka_delete_group},
     };
     const char *op = json_string_value(json_object_get(ask, "op"));
 

@@ -31,6 +31,12 @@ struct rdkafka {
 rd_kafka_t *rdkafka_open(const struct rdkafka *r, rd_kafka_type_t type,
                          const char *const (*settings)[2], struct rdkafka_reports *reports);
 
+/* A string of the request, borrowed from it; `otherwise` when there is none. */
+const char *rdkafka_word(const json_t *ask, const char *name, const char *otherwise);
+
+/* Ends the program, for what is no answer. */
+void rdkafka_die(const char *what, const char *why);
+
 /* One line out. Takes `line`. */
 void rdkafka_say(json_t *line);
 
@@ -56,3 +62,11 @@ json_t *rdkafka_produce(const struct rdkafka *r, const json_t *ask);
 json_t *rdkafka_run(const struct rdkafka *r, const json_t *ask);
 json_t *rdkafka_consume(const struct rdkafka *r, const json_t *ask);
 json_t *rdkafka_follow(const struct rdkafka *r, const json_t *ask);
+json_t *rdkafka_join(const struct rdkafka *r, const json_t *ask);
+json_t *rdkafka_stream(const struct rdkafka *r, const json_t *ask);
+json_t *rdkafka_groups(const struct rdkafka *r, const json_t *ask);
+json_t *rdkafka_group(const struct rdkafka *r, const json_t *ask);
+json_t *rdkafka_offsets(const struct rdkafka *r, const json_t *ask);
+json_t *rdkafka_set_offsets(const struct rdkafka *r, const json_t *ask);
+json_t *rdkafka_forget(const struct rdkafka *r, const json_t *ask);
+json_t *rdkafka_delete_group(const struct rdkafka *r, const json_t *ask);

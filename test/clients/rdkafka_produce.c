@@ -76,13 +76,6 @@ static rd_kafka_resp_err_t rdkafka_send(rd_kafka_t *rk, const char *topic, int32
     return err;
 }
 
-static const char *rdkafka_word(const json_t *ask, const char *name, const char *otherwise)
-{
-    const char *text = json_string_value(json_object_get(ask, name));
-
-    return text != NULL ? text : otherwise;
-}
-
 static rd_kafka_t *rdkafka_producer(const struct rdkafka *r, const json_t *ask,
                                     struct rdkafka_reports *reports)
 {
