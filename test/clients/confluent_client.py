@@ -6,6 +6,7 @@ import time
 
 sys.dont_write_bytecode = True
 import session
+import confluent_groups
 import confluent_kafka
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
@@ -13,13 +14,14 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 LOGICAL = {"beginning": confluent_kafka.OFFSET_BEGINNING, "end": confluent_kafka.OFFSET_END}
 
 
-class Client:
+class Client(confluent_groups.Groups):
     def __init__(self, bootstrap):
         self.server = {"bootstrap.servers": bootstrap}
 
     def hello(self, ask):
         lacks = {} if hasattr(AdminClient, "describe_cluster") else \
             {"controller": "confluent-kafka 1.7 does not tell"}
+        lacks.update(confluent_groups.group_lacks())
         return {"name": "confluent-kafka", "lacks": lacks, "hash": "crc32",
                 "version": f"{confluent_kafka.version()[0]} (librdkafka {confluent_kafka.libversion()[0]})",
                 "codecs": ["none", "gzip", "snappy", "lz4", "zstd"]}

@@ -4,6 +4,7 @@
 A Member speaks the protocol of session.py. A recipe says how one is started, or why it cannot be.
 Nothing but the answer decides: a client that dies, or says nothing within its limit, is a Refused.
 """
+import contextlib
 import functools
 import json
 import os
@@ -106,7 +107,8 @@ class Member:
             self.child.kill()
         self.child.wait()
         for pipe in (self.child.stdin, self.child.stdout, self.log):
-            pipe.close()
+            with contextlib.suppress(BrokenPipeError):  # what was never read
+                pipe.close()
 
 
 # ---- Recipes: command and environment, or Missing ------------------------------------------------
@@ -272,7 +274,8 @@ def recipe_java(name):
     if not (folder / "done").exists():
         maven(folder, *JAVA[name], JACKSON)
     path = f"{folder / 'classes'}:{folder / 'lib'}/*"
-    install(tool("javac"), "-cp", path, "-d", folder / "classes", HERE / "java" / "Client.java")
+    install(tool("javac"), "-cp", path, "-d", folder / "classes",
+            HERE / "java" / "Client.java", HERE / "java" / "Groups.java")
     java = [tool("java"), *JVM, "-cp", path]
     return [*java, "Client"], {"CONSOLE_PRODUCER": " ".join([*java, CONSOLE[name]]),
                                "CONSOLE_CONSUMER": " ".join([*java, CONSOLE_CONSUMER])}

@@ -6,6 +6,7 @@ import time
 
 sys.dont_write_bytecode = True
 import session
+import kafka_python_groups
 import kafka
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewPartitions, NewTopic
@@ -15,13 +16,14 @@ VERSION = tuple(int(n) for n in kafka.__version__.split(".")[:2])
 OLD = VERSION < (2, 1)
 
 
-class Client:
+class Client(kafka_python_groups.Groups):
     def __init__(self, bootstrap):
         self.server = {"bootstrap_servers": bootstrap}
         self.name = "kafka-python"
 
     def hello(self, ask):
         lacks = {"null_key_null_value": "kafka-python wants a key or a value"}
+        lacks.update(kafka_python_groups.group_lacks())
         lacks["null_header"] = "kafka-python sends no null headers"
         if OLD:
             lacks["idempotent"] = "kafka-python 2.0 has no idempotent producer"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// kafkajs_client: kafkajs as producer and admin, as session.py says. Its consumer needs groups.
+// kafkajs_client: kafkajs as producer, admin and member of groups, as session.py says. Its consumer
+// needs groups.
 'use strict'
-const { Kafka, CompressionTypes, logLevel } = require('kafkajs')
+const { AssignerProtocol, Kafka, CompressionTypes, logLevel } = require('kafkajs')
 const { version } = require('kafkajs/package.json')
 const session = require('./session.js')
 
@@ -45,7 +46,9 @@ const client = {
       lacks: {
         consume: "kafkajs' consumer needs groups", header_order: 'kafkajs keeps headers in an object',
         null_header: 'kafkajs sends no null headers',
-        placed_each: 'kafkajs tells the first offset of a partition only'
+        static: 'kafkajs has no static members', consumer_model: 'kafkajs has the classic model only',
+        stays: 'kafkajs joins again when it lost its connection',
+        forget: 'kafkajs deletes no offsets', placed_each: 'kafkajs tells the first offset of a partition only'
       }
     }
   },
@@ -100,6 +103,68 @@ const client = {
     }
     await producer.disconnect()
     return { placed }
+  },
+
+  async join(ask, orders) {
+    const consumer = kafka.consumer({
+      groupId: ask.group, sessionTimeout: ask.session_ms, heartbeatInterval: ask.heartbeat_ms,
+      maxWaitTimeInMs: 100, retry: { initialRetryTime: 50, maxRetryTime: 400, retries: 100 }
+    })
+    const desk = new session.Desk()
+    consumer.on(consumer.events.GROUP_JOIN, ({ payload }) =>
+      desk.owns('assigned', payload.memberAssignment[ask.topic] || [], { member: payload.memberId }))
+    consumer.on(consumer.events.REBALANCING, () => desk.owns('revoked', []))
+    await consumer.connect()
+    await consumer.subscribe({ topics: [ask.topic], fromBeginning: true })
+    await consumer.run({
+      autoCommit: Boolean(ask.auto_ms), autoCommitInterval: ask.auto_ms || null,
+      eachBatch: async ({ batch, resolveOffset, commitOffsetsIfNecessary, heartbeat }) => {
+        desk.got(batch.messages.map(m => [batch.partition, Number(m.offset)]))
+        for (const m of batch.messages) resolveOffset(m.offset)
+        await commitOffsetsIfNecessary()
+        await heartbeat()
+      }
+    })
+    await desk.attend(orders, (offsets, metadata) => consumer.commitOffsets(offsets.map(
+      ([partition, offset]) => ({ topic: ask.topic, partition, offset: String(offset), metadata: metadata || null }))))
+    await consumer.disconnect()
+    return {}
+  },
+
+  async groups() {
+    const told = await withAdmin(admin => admin.listGroups())
+    return { groups: Object.fromEntries(told.groups.map(g => [g.groupId, ''])) }
+  },
+
+  async group(ask) {
+    const { groups: [told] } = await withAdmin(admin => admin.describeGroups([ask.group]))
+    return {
+      state: told.state,
+      members: told.members.map(m => ({
+        id: m.memberId, client: m.clientId, instance: null,
+        partitions: AssignerProtocol.MemberAssignment.decode(m.memberAssignment).assignment[ask.topic] || []
+      }))
+    }
+  },
+
+  async offsets(ask) {
+    const [told] = await withAdmin(admin => admin.fetchOffsets({ groupId: ask.group, topics: [ask.topic] }))
+    return { offsets: Object.fromEntries(told.partitions.map(p => [p.partition, [Number(p.offset), p.metadata]])) }
+  },
+
+  async set_offsets(ask) {
+    const partitions = Object.entries(ask.offsets).map(([p, offset]) => ({ partition: Number(p), offset: String(offset) }))
+    await withAdmin(admin => admin.setOffsets({ groupId: ask.group, topic: ask.topic, partitions }))
+    return {}
+  },
+
+  async delete_group(ask) {
+    try {
+      await withAdmin(admin => admin.deleteGroups([ask.group]))
+      return {}
+    } catch (e) {
+      return { error: `${e.message}: ${(e.groups || []).map(g => g.error).join()}` }
+    }
   }
 }
 

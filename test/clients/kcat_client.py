@@ -5,9 +5,12 @@
 Records come in over stdin, parted by strings that occur in no record; those with equal headers go
 to one kcat. Records go out through -f, with their lengths, so that any byte may be in them.
 """
+import ctypes
 import json
 import os
 import re
+import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,7 +22,12 @@ import session
 END, KEY = b"<<end of record>>", b"<<end of key>>"
 ROW = "%o %T %K %S %h\n%k%s\n"
 PLACED = re.compile(r"delivered to partition (\d+) \(offset (-?\d+)\)")
+REBALANCED = re.compile(r"^% Group .* rebalanced .*: (assigned|revoked):?(.*)")
 PLACED_PLAIN = re.compile(r"delivered to partition (\d+)")
+
+
+def die_with_parent():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 class Client:
@@ -41,7 +49,9 @@ class Client:
         return {"name": "kcat", "codecs": ["none", "gzip", "snappy", "lz4", "zstd"], "hash": "crc32",
                 "version": re.search(r"Version (\S+)", said).group(1) +
                 f" (librdkafka {re.search(r'librdkafka ([0-9.]+)', said).group(1)})",
-                "lacks": {"create": "kcat has no admin", "timestamp": "kcat -P sets no timestamps",
+                "lacks": {"create": "kcat has no admin", "administer": "kcat has no admin",
+                          "commit": "kcat commits by itself only",
+                          "consumer_model": "its librdkafka has the classic model only", "timestamp": "kcat -P sets no timestamps",
                           "cluster": "kcat -L does not tell",
                           "empty_key_null_value": "kcat -Z makes null of both",
                           "null_key_empty_value": "kcat -P skips such a line",
@@ -165,6 +175,41 @@ class Client:
                 session.say(event="got", at_us=session.now_us(), record=row)
             child.stderr.read()
         return {}
+
+    def join(self, ask):
+        words = ["-E", "-G", ask["group"], "-u", "-f", "%p %o\n", "-X", "auto.offset.reset=earliest",
+                 "-X", f"session.timeout.ms={ask['session_ms']}",
+                 "-X", f"heartbeat.interval.ms={ask['heartbeat_ms']}",
+                 "-X", f"auto.commit.interval.ms={ask['auto_ms']}",
+                 "-X", "partition.assignment.strategy=" + (ask.get("assignor") or "range"),
+                 "-X", "reconnect.backoff.max.ms=200", "-X", "fetch.wait.max.ms=100"]
+        if ask.get("instance"):
+            words += ["-X", f"group.instance.id={ask['instance']}"]
+        with subprocess.Popen(self.words(*words, ask["topic"]), stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, preexec_fn=die_with_parent) as child:
+            desk, rest = session.Desk(), {child.stdout: b"", child.stderr: b""}
+            desk.attend(ask, lambda: self.hear(child, rest, desk), None)
+            child.terminate()
+            said = child.communicate()[1]
+        return {} if child.returncode in (0, -15) else {"error": f"{child.returncode}: {said[-300:]!r}"}
+
+    @staticmethod
+    def hear(child, rest, desk):
+        """What kcat says on both of its ways out: records, and who owns what."""
+        pairs = []
+        for stream in select.select([*rest], [], [], 0.1)[0]:
+            data = os.read(stream.fileno(), 65536)
+            if not data:
+                raise RuntimeError(f"kcat ended: {child.wait()}")
+            *lines, rest[stream] = (rest[stream] + data).split(b"\n")
+            for line in lines:
+                if stream is child.stdout:
+                    pairs.append([int(n) for n in line.split()])
+                elif REBALANCED.search(line.decode()):
+                    why, what = REBALANCED.search(line.decode()).groups()
+                    named = {int(n) for n in re.findall(r"\[(\d+)\]", what)}
+                    desk.owns(why, named if why == "assigned" else set())
+        return pairs
 
 
 if __name__ == "__main__":

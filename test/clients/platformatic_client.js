@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // platformatic_client: @platformatic/kafka, which speaks flexible versions only, as session.py says.
-// Its streams need groups; its fetch() does not.
+// Its streams need groups, and only a member of a group has one; its fetch() does not.
 'use strict'
 const { Admin, Consumer, Producer } = require('@platformatic/kafka')
 const path = require('path')
@@ -12,6 +12,9 @@ const acksOf = { all: -1, 1: 1, 0: 0 }
 const hasZstd = typeof zlib.zstdCompressSync === 'function'
 const { version } = require(path.join(path.dirname(require.resolve('@platformatic/kafka')), '..', 'package.json'))
 const LOG_APPEND_TIME = 8
+
+// PREPARING_REBALANCE or stable as PreparingRebalance, Stable: the protocol's own words.
+const words = state => state.toLowerCase().split('_').map(w => w[0].toUpperCase() + w.slice(1)).join('')
 
 async function using(client, work) {
   try {
@@ -91,6 +94,7 @@ const client = {
     const lacks = hasZstd ? {} : { read_zstd: 'this Node.js has no zstd' }
     lacks.timestamp = '@platformatic/kafka writes a wrong time for a record older than the first of its batch'
     lacks.read_snappy = '@platformatic/kafka reads no snappy in frames, as Java writes it'
+    lacks.metadata_in = '@platformatic/kafka commits no metadata'
     lacks.placed_each = '@platformatic/kafka tells the first offset of a partition only'
     return { name: '@platformatic/kafka', version, hash: 'murmur2 unsigned', lacks, codecs: ['none', 'gzip', 'snappy', 'lz4', ...(hasZstd ? ['zstd'] : [])] }
   },
@@ -169,5 +173,69 @@ const client = {
     })
   }
 }
+
+Object.assign(client, {
+  async join(ask, orders) {
+    const member = new Consumer({
+      ...options, groupId: ask.group, sessionTimeout: ask.session_ms, heartbeatInterval: ask.heartbeat_ms,
+      ...(ask.instance ? { groupInstanceId: ask.instance } : {})
+    })
+    const desk = new session.Desk()
+    const who = () => ({ generation: member.generationId, member: member.memberId })
+    member.on('consumer:group:join', ({ assignments }) =>
+      desk.owns('assigned', (assignments || []).flatMap(a => a.topic === ask.topic ? a.partitions : []), who()))
+    member.on('consumer:group:rebalance', () => desk.owns('revoked', [], who()))
+    const stream = await member.consume({
+      topics: [ask.topic], mode: 'committed', fallbackMode: 'earliest', autocommit: ask.auto_ms || false, maxWaitTime: 100
+    })
+    stream.on('data', m => desk.got([[m.partition, Number(m.offset)]]))
+    stream.on('error', e => console.error(e))
+    await desk.attend(orders, offsets => member.commit({
+      offsets: offsets.map(([partition, offset]) => ({ topic: ask.topic, partition, offset: BigInt(offset), leaderEpoch: -1 }))
+    }))
+    await member.close(true)
+    return {}
+  },
+
+  async groups() {
+    const told = await admin(client => client.listGroups())
+    return { groups: Object.fromEntries([...told.values()].map(g => [g.id, words(g.state)])) }
+  },
+
+  async group(ask) {
+    const told = (await admin(client => client.describeGroups({ groups: [ask.group] }))).get(ask.group)
+    return {
+      state: words(told.state),
+      members: [...told.members.values()].map(m => ({
+        id: m.id, client: m.clientId, instance: m.groupInstanceId,
+        partitions: m.assignments?.get(ask.topic)?.partitions || []
+      }))
+    }
+  },
+
+  async offsets(ask) {
+    const [told] = await admin(client => client.listConsumerGroupOffsets({ groups: [ask.group] }))
+    const topic = told.topics.find(t => t.name === ask.topic)
+    const rows = (topic?.partitions || []).map(p => [p.partitionIndex, [Number(p.committedOffset), p.metadata || '']])
+    return { offsets: Object.fromEntries(rows) }
+  },
+
+  async set_offsets(ask) {
+    const partitionOffsets = Object.entries(ask.offsets).map(([p, offset]) => ({ partition: Number(p), offset: BigInt(offset) }))
+    await admin(client => client.alterConsumerGroupOffsets({ groupId: ask.group, topics: [{ name: ask.topic, partitionOffsets }] }))
+    return {}
+  },
+
+  async forget(ask) {
+    const partitionIndexes = Object.keys(ask.offsets).map(Number)
+    await admin(client => client.deleteConsumerGroupOffsets({ groupId: ask.group, topics: [{ name: ask.topic, partitionIndexes }] }))
+    return {}
+  },
+
+  async delete_group(ask) {
+    await admin(client => client.deleteGroups({ groups: [ask.group] }))
+    return {}
+  }
+})
 
 session.serve(client)

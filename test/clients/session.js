@@ -14,12 +14,53 @@ const pause = ms => new Promise(resolve => setTimeout(resolve, ms))
 // An error with those inside it.
 const inWords = e => [`${e.name}: ${e.message}`, ...(e.errors || []).map(inWords)].join(': ')
 
-// An object that has an async function per request; hello tells what it can.
+// What a member says; it counts positions and owned partitions for the library.
+class Desk {
+  constructor() {
+    this.owned = []
+    this.next = new Map()
+  }
+
+  owns(why, partitions, more) {
+    this.owned = [...partitions].sort((a, b) => a - b)
+    this.next = new Map([...this.next].filter(([p]) => this.owned.includes(p)))
+    say({ event: 'owns', why, partitions: this.owned, at_us: nowUs(), ...more })
+  }
+
+  got(pairs) {
+    if (pairs.length) say({ event: 'got', records: pairs })
+    for (const [p, offset] of pairs) if (this.owned.includes(p)) this.next.set(p, offset + 1)
+  }
+
+  // Until it is to leave; commit([[partition, offset]], metadata) commits or throws.
+  async attend(orders, commit) {
+    say({ event: 'here' })
+    for (;;) {
+      const { value, done } = await orders.next()
+      if (done) process.exit(0)
+      const order = JSON.parse(value)
+      if (order.op === 'leave') return
+      const offsets = [...this.next]
+      try {
+        await commit(offsets, order.metadata)
+        say({ event: 'committed', offsets: Object.fromEntries(offsets), at_us: nowUs() })
+      } catch (e) {
+        say({ event: 'refused', why: inWords(e).slice(0, 300) })
+      }
+    }
+  }
+}
+
+// An object that has an async function per request; hello tells what it can. join gets the lines
+// that follow, too.
 async function serve(client) {
-  for await (const line of readline.createInterface({ input: process.stdin })) {
-    const ask = JSON.parse(line)
+  const lines = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]()
+  for (;;) {
+    const { value, done } = await lines.next()
+    if (done) break
+    const ask = JSON.parse(value)
     try {
-      say(await client[ask.op](ask))
+      say(await client[ask.op](ask, lines))
     } catch (e) {
       console.error(e)
       say({ error: inWords(e).slice(0, 600) })
@@ -28,4 +69,4 @@ async function serve(client) {
   process.exit(0)
 }
 
-module.exports = { LIMIT_MS, say, unhex, hexed, nowUs, pause, serve }
+module.exports = { Desk, LIMIT_MS, say, unhex, hexed, nowUs, pause, serve }

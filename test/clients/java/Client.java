@@ -37,7 +37,7 @@ import org.apache.kafka.common.utils.AppInfoParser;
 
 /** Apache's own Java client in the matrix of clients; session.py tells the protocol. */
 public final class Client {
-    private static final ObjectMapper JSON = new ObjectMapper();
+    static final ObjectMapper JSON = new ObjectMapper();
     private static final int LIMIT_MS = 20000;
     private static final int RUN_LIMIT_MS = 60000;
     private final String bootstrap;
@@ -47,16 +47,16 @@ public final class Client {
     }
 
     // ---- The protocol ------------------------------------------------------------------------
-    private static void say(JsonNode line) {
+    static void say(JsonNode line) {
         System.out.println(line);
         System.out.flush();
     }
 
-    private static ObjectNode object() {
+    static ObjectNode object() {
         return JSON.createObjectNode();
     }
 
-    private static long nowUs() {
+    static long nowUs() {
         Instant now = Instant.now();
         return now.getEpochSecond() * 1000000 + now.getNano() / 1000;
     }
@@ -69,7 +69,29 @@ public final class Client {
         return data == null ? null : HexFormat.of().formatHex(data);
     }
 
-    private ObjectNode answer(JsonNode ask) throws Exception {
+    /** What an administrator of groups is asked; null when it is something else. */
+    private ObjectNode administer(JsonNode ask) throws Exception {
+        try (Admin admin = admin()) {
+            switch (ask.get("op").asText()) {
+                case "groups":
+                    return Groups.groups(admin);
+                case "group":
+                    return Groups.group(admin, ask.get("group").asText());
+                case "offsets":
+                    return Groups.offsets(admin, ask);
+                case "set_offsets":
+                    return Groups.setOffsets(admin, ask);
+                case "forget":
+                    return Groups.forget(admin, ask);
+                case "delete_group":
+                    return Groups.deleteGroup(admin, ask);
+                default:
+                    return object().put("error", "no such request");
+            }
+        }
+    }
+
+    private ObjectNode answer(JsonNode ask, BufferedReader in) throws Exception {
         switch (ask.get("op").asText()) {
             case "hello":
                 return hello();
@@ -87,8 +109,10 @@ public final class Client {
                 return consume(ask);
             case "follow":
                 return follow(ask);
+            case "join":
+                return Groups.join(bootstrap, ask, in);
             default:
-                return object().put("error", "no such request");
+                return administer(ask);
         }
     }
 
@@ -97,7 +121,7 @@ public final class Client {
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line = in.readLine(); line != null; line = in.readLine()) {
             try {
-                say(client.answer(JSON.readTree(line)));
+                say(client.answer(JSON.readTree(line), in));
             } catch (Exception e) {
                 e.printStackTrace();
                 Throwable why = e instanceof ExecutionException ? e.getCause() : e;

@@ -54,7 +54,7 @@ func version() string {
 }
 
 func hello(*session.Ask) (session.Answer, error) {
-	return session.Answer{"name": "franz-go", "version": version(), "hash": "murmur2", "lacks": map[string]string{},
+	return session.Answer{"name": "franz-go", "version": version(), "hash": "murmur2", "lacks": groupLacks,
 		"codecs": []string{"none", "gzip", "snappy", "lz4", "zstd"}}, nil
 }
 
@@ -290,6 +290,7 @@ func follow(ask *session.Ask) (session.Answer, error) {
 func main() {
 	session.Serve(map[string]func(*session.Ask) (session.Answer, error){
 		"hello": hello, "metadata": metadata, "create": create, "grow": grow, "produce": produce, "run": run,
-		"consume": consume, "follow": follow,
+		"consume": consume, "follow": follow, "join": join, "groups": groups, "group": group, "offsets": offsets,
+		"set_offsets": setOffsets, "forget": forget, "delete_group": deleteGroup,
 	})
 }

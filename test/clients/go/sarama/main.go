@@ -46,7 +46,7 @@ func version() string {
 
 func hello(*session.Ask) (session.Answer, error) {
 	return session.Answer{"name": "sarama", "version": version(), "hash": "fnv1a",
-		"lacks":  map[string]string{"cluster": "sarama does not tell"},
+		"lacks":  lacks,
 		"codecs": []string{"none", "gzip", "snappy", "lz4", "zstd"}}, nil
 }
 
@@ -287,6 +287,7 @@ func follow(ask *session.Ask) (session.Answer, error) {
 func main() {
 	session.Serve(map[string]func(*session.Ask) (session.Answer, error){
 		"hello": hello, "metadata": metadata, "create": create, "grow": grow, "produce": produce, "run": run,
-		"consume": consume, "follow": follow,
+		"consume": consume, "follow": follow, "join": join, "groups": groups, "group": group, "offsets": offsets,
+		"forget": forget, "delete_group": deleteGroup,
 	})
 }
