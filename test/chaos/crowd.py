@@ -33,9 +33,7 @@ SETTINGS = {
     "group.initial.rebalance.delay.ms": 0,
     "group.min.session.timeout.ms": 1000,
     "group.consumer.session.timeout.ms": SESSION_MS,
-    "group.consumer.min.session.timeout.ms": 1000,
     "group.consumer.heartbeat.interval.ms": HEARTBEAT_MS,
-    "group.consumer.min.heartbeat.interval.ms": 100,
 }
 # name: recipe, words of join
 KINDS = {

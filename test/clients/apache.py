@@ -25,6 +25,8 @@ log.dirs={data}
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
 group.coordinator.rebalance.protocols=classic,consumer
+group.consumer.min.session.timeout.ms=1000
+group.consumer.min.heartbeat.interval.ms=100
 {more}
 """
 

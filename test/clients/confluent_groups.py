@@ -92,7 +92,8 @@ class Groups:
 
     def offsets(self, ask):
         rows = [confluent_kafka.ConsumerGroupTopicPartitions(ask["group"])]
-        told = good(AdminClient(self.server).list_consumer_group_offsets(rows)[ask["group"]])
+        admin = AdminClient(self.server)  # which must outlive its answer
+        told = good(admin.list_consumer_group_offsets(rows)[ask["group"]])
         return {"offsets": {tp.partition: [tp.offset, tp.metadata or ""]
                             for tp in told.topic_partitions
                             if tp.topic == ask["topic"] and tp.offset >= 0}}
@@ -100,12 +101,14 @@ class Groups:
     def set_offsets(self, ask):
         tps = [TopicPartition(ask["topic"], int(p), o) for p, o in ask["offsets"].items()]
         rows = [confluent_kafka.ConsumerGroupTopicPartitions(ask["group"], tps)]
-        told = good(AdminClient(self.server).alter_consumer_group_offsets(rows)[ask["group"]])
+        admin = AdminClient(self.server)
+        told = good(admin.alter_consumer_group_offsets(rows)[ask["group"]])
         bad = [str(tp.error) for tp in told.topic_partitions if tp.error is not None]
         return {"error": str(bad)} if bad else {}
 
     def delete_group(self, ask):
-        good(AdminClient(self.server).delete_consumer_groups([ask["group"]])[ask["group"]])
+        admin = AdminClient(self.server)
+        good(admin.delete_consumer_groups([ask["group"]])[ask["group"]])
         return {}
 
 

@@ -274,8 +274,16 @@ def recipe_java(name):
     if not (folder / "done").exists():
         maven(folder, *JAVA[name], JACKSON)
     path = f"{folder / 'classes'}:{folder / 'lib'}/*"
-    install(tool("javac"), "-cp", path, "-d", folder / "classes",
-            HERE / "java" / "Client.java", HERE / "java" / "Groups.java")
+    sources = [HERE / "java" / "Client.java", HERE / "java" / "Groups.java"]
+    stamp, state = folder / "classes.stamp", "".join(p.read_text() for p in sources)
+    if stamp.exists() and stamp.read_text() == state:
+        return java_commands(name, path)
+    install(tool("javac"), "-cp", path, "-d", folder / "classes", *sources)
+    stamp.write_text(state)
+    return java_commands(name, path)
+
+
+def java_commands(name, path):
     java = [tool("java"), *JVM, "-cp", path]
     return [*java, "Client"], {"CONSOLE_PRODUCER": " ".join([*java, CONSOLE[name]]),
                                "CONSOLE_CONSUMER": " ".join([*java, CONSOLE_CONSUMER])}

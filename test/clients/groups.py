@@ -28,7 +28,7 @@ import fleet
 import group_checks
 import harness
 
-AT_ONCE = 4
+AT_ONCE = 6
 STICKY, CONSUMER = {"assignor": "cooperative-sticky"}, {"model": "consumer"}
 # row: the client's recipe, how it joins
 ROWS = {

@@ -113,10 +113,10 @@ class Joined:
         except OSError as why:
             raise fleet.Refused(f"{self.name} is gone: {why}: {self.said()}") from why
 
-    def commit(self, metadata=None, limit_s=20.0):
+    def commit(self, metadata=None, limit_s=20.0, **more):
         """Its positions, committed: {partition: offset}; Refused with the client's words."""
         commits, refused = len(self.commits), len(self.refused)
-        self.write({"op": "commit", "metadata": metadata})
+        self.write({"op": "commit", "metadata": metadata, **more})
         self.wait(lambda: len(self.commits) > commits or len(self.refused) > refused or self.ended,
                   limit_s)
         if len(self.commits) > commits:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A member of a group: what it owns, what it gets and what it commits, as it happens. Offsets are
- * stored only after the records were reported, so that nothing reported late counts as processed. */
+ * stored only after the records were reported, so that what is committed was processed. */
 #include "rdkafka.h"
 
 #include <poll.h>

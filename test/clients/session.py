@@ -33,7 +33,8 @@ offset or {"time": ms}; `follow` begins at the end.
 line {"op": "leave"}; {"op": "commit", "metadata": TEXT or null} commits what it has read. Its events:
 here, once; owns {why, partitions, at_us, generation, member}, all it owns from now on, said after an
 assignment and before the broker hears of a revocation; got {records: [[partition, offset]...]};
-committed {offsets: {partition: offset}, at_us} or refused {why}. auto_ms: it commits by itself so
+committed {offsets: {partition: offset}, at_us} or refused {why}. In Python a commit may tell its
+`offsets`, and after_ms, to be busy for so long first. auto_ms: it commits by itself so
 often; each: after every batch; model: "classic" or "consumer"; assignor: in the library's words.
 
 `run` sends the records "run 0", "run 1"... to partition 0, one every pace_us, acks=all, through
@@ -113,14 +114,15 @@ class Desk:
             if order.get("op") == "leave":
                 return
             if order.get("op") == "commit":
-                self.commit(commit, order.get("metadata"))
+                time.sleep(order.get("after_ms", 0) / 1000)
+                self.commit(commit, order.get("metadata"), order.get("offsets"))
             pairs = take()
             self.got(pairs)
             if pairs and ask.get("each"):
                 self.commit(commit, None)
 
-    def commit(self, commit, metadata):
-        offsets = dict(self.next)
+    def commit(self, commit, metadata, offsets=None):
+        offsets = {int(p): o for p, o in (offsets or self.next).items()}
         try:
             commit(offsets, metadata)
             say(event="committed", offsets=offsets, at_us=now_us())

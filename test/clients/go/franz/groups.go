@@ -14,6 +14,8 @@ import (
 
 var groupLacks = map[string]string{
 	"consumer_model": "franz-go's consumer model is not offered yet",
+	"static":         "franz-go's static members have the group rebalance when they are back",
+	"stays":          "franz-go gives its partitions up when it lost its connection",
 	"metadata_in":    "a member of franz-go commits no metadata of one's own",
 }
 

@@ -16,6 +16,7 @@ import (
 var lacks = map[string]string{
 	"cluster":        "sarama does not tell",
 	"consumer_model": "sarama has the classic model only",
+	"stays":          "sarama may join again when it lost its connection",
 	"set_offsets":    "sarama's admin sets no offsets",
 }
 
