@@ -9,7 +9,7 @@ acknowledged to a member is there after the restart and never moves back; a part
 every few kills all groups must own everything again and go on within a bound; at the end every
 record was processed.
 
-    test/chaos/groups.py [--seed N] [--kills N] [--long] [--broker apache-3.9]     10 kills, 200 long
+    test/chaos/groups.py [--seed N] [--kills N] [--long] [--broker apache-4.1]     10 kills, 200 long
 
 Exit 1 when anything is wrong.
 """
