@@ -256,6 +256,24 @@ static void group_classic_join_known(struct group *g, struct broker_group *req)
         group_classic_rejoin(m, req, BROKER_GROUP_CAUSE_REJOINED);
 }
 
+/* A name that the log keeps, and memory as a C string. */
+static bool group_classic_name_ok(struct slice name)
+{
+    ASSERT(name.p != NULL || name.size == 0);
+    return name.size > 0 && name.size <= BROKER_GROUP_NAME_MAX &&
+           memchr(name.p, 0, name.size) == NULL;
+}
+
+static bool group_classic_names_ok(const struct broker_group_join *j)
+{
+    bool ok = group_classic_name_ok(j->protocol_type) && j->protocol_count > 0 &&
+              j->protocol_count <= BROKER_GROUP_PROTOCOLS_MAX;
+    for (size_t i = 0; ok && i < j->protocol_count; i++)
+        ok = group_classic_name_ok(j->protocols[i].name);
+    ASSERT(!ok || j->protocols != NULL);
+    return ok;
+}
+
 static bool group_classic_bounds(const struct groups *gs, const struct broker_group *req,
                                  enum broker_status *status)
 {
@@ -269,8 +287,7 @@ static bool group_classic_bounds(const struct groups *gs, const struct broker_gr
     ASSERT(j->protocols != NULL || j->protocol_count == 0);
     if (j->session_timeout_ms < low || j->session_timeout_ms > high)
         *status = BROKER_BAD_SESSION_TIMEOUT;
-    else if (j->protocol_count == 0 || j->protocol_count > BROKER_GROUP_PROTOCOLS_MAX ||
-             j->protocol_type.size == 0 || j->protocol_type.size > BROKER_GROUP_NAME_MAX)
+    else if (!group_classic_names_ok(j))
         *status = BROKER_INCONSISTENT_PROTOCOL;
     else if (bytes > BROKER_GROUP_BYTES_MAX)
         *status = BROKER_BUSY;
