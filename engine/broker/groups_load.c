@@ -345,10 +345,26 @@ static void groups_loaded_member(struct group_member *m)
         heap_set(&gs->revocations, &m->revocation, gs->now + m->rebalance_ms + m->session_ms);
 }
 
+/* Groups of which the log first says much and in the end nothing. */
+static void groups_load_drop_hollow(struct groups *gs)
+{
+    struct group **hollow = calloc(gs->map.count + 1, sizeof *hollow);
+    size_t at = 0, count = 0;
+    ASSERT(hollow != NULL && gs->loading);
+    for (struct group *g = map_next(&gs->map, &at); g != NULL; g = map_next(&gs->map, &at))
+        if (g->member_count == 0 && g->offsets.count == 0 && !g->recorded)
+            hollow[count++] = g;
+    ASSERT(count <= gs->map.count);
+    for (size_t i = 0; i < count; i++)
+        groups_drop(gs, hollow[i]);
+    free(hollow);
+}
+
 void groups_loaded(struct groups *gs)
 {
     size_t at = 0;
     ASSERT(gs->loading);
+    groups_load_drop_hollow(gs);
     for (struct group *g = map_next(&gs->map, &at); g != NULL; g = map_next(&gs->map, &at)) {
         int64_t since = g->state_since_ms;
         ASSERT(g->groups == gs && g->timer.slot == 0);
