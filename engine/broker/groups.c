@@ -403,17 +403,21 @@ static const struct heap_node *groups_first(const struct groups *gs)
     return first;
 }
 
-/* Timers that are met late are late for everybody: group time goes back by the delay. */
+/* Timers that are met late are late for everybody: group time goes back by the delay. Behind a long
+ * pause the first timers would still be due now, before anybody could be heard: it goes back
+ * further, as far again, but not beyond the time of the last turn. */
 static void groups_forgive(struct groups *gs)
 {
     const struct heap_node *n = groups_first(gs);
     ASSERT(gs->stalled >= 0);
     if (n == NULL || gs->now - n->at <= GROUPS_STALL_MS)
         return;
-    int64_t late = gs->now - n->at;
+    int64_t late = gs->now - n->at, idle = n->at > gs->ran ? n->at - gs->ran : 0;
+    if (late > GROUPS_PAUSE_MS)
+        late += idle < late ? idle : late;
     gs->stalled += late;
     gs->now -= late;
-    ASSERT(gs->now == n->at);
+    ASSERT(gs->now <= n->at);
 }
 
 static void groups_expire_members(struct groups *gs)
@@ -469,6 +473,7 @@ void groups_run(struct groups *gs)
     ASSERT(groups_first(gs) == NULL || groups_first(gs)->at > gs->now);
     if (gs->now >= gs->next_sweep_ms)
         groups_sweep(gs);
+    gs->ran = gs->now;
 }
 
 int64_t groups_next_ms(const struct groups *gs)

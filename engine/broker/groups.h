@@ -30,7 +30,8 @@
  *
  * Time: `now` of every timer is group time, which stands still while the broker does: when timers
  * are met much later than they were due (a stalled disk, a stopped process) everything is moved by
- * the delay, so that nobody expires for a pause that was ours. GROUPS_STALL_MS is "much".
+ * the delay, so that nobody expires for a pause that was ours. GROUPS_STALL_MS is "much"; behind
+ * more than GROUPS_PAUSE_MS there is also time to hear what was sent meanwhile.
  *
  * Limits: groups.max groups, group.max.size members each, GROUPS_PENDING_MAX ids handed out and not
  * used per group, offsets of at most GROUPS_OFFSETS_MAX partitions per group.
@@ -51,6 +52,7 @@
 #include "engine/broker/group_set.h"
 
 #define GROUPS_STALL_MS    200
+#define GROUPS_PAUSE_MS    1000 /* no session is so short that less matters */
 #define GROUPS_PENDING_MAX 1024
 #define GROUPS_OFFSETS_MAX 200000
 
@@ -220,6 +222,7 @@ struct groups {
     struct heap pendings;
     int64_t now;     /* group time, see above */
     int64_t stalled; /* monotonic - group time */
+    int64_t ran;     /* group time of the last groups_run */
     int64_t wall;
     int64_t next_sweep_ms;   /* group time */
     uint64_t topics_version; /* counts changes of the catalogue */
