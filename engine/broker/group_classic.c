@@ -173,7 +173,8 @@ static void group_classic_replace(struct group_member *m, struct broker_group *r
     group_touch(m, req->join.session_timeout_ms);
     if (g->state == BROKER_GROUP_STABLE && g->leader != NULL) {
         group_generation_update(m, req);
-        if (slice_equal(group_generation_choice(g), slice_str(g->protocol)))
+        if (slice_equal(group_generation_choice(g), slice_str(g->protocol)) &&
+            slice_equal(req->join.protocol_type, slice_str(g->protocol_type)))
             group_classic_back(m, req, old_leader);
         else
             group_classic_rejoin(m, req, BROKER_GROUP_CAUSE_REPLACED);

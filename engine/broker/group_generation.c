@@ -186,7 +186,8 @@ bool group_generation_same(const struct group_member *m, const struct broker_gro
 {
     ASSERT(j->protocols != NULL);
     ASSERT(j->protocol_count > 0 && j->protocol_count <= BROKER_GROUP_PROTOCOLS_MAX);
-    if (m->protocol_count != j->protocol_count)
+    if (m->protocol_count != j->protocol_count ||
+        !slice_equal(slice_str(m->group->protocol_type), j->protocol_type))
         return false;
     for (size_t i = 0; i < j->protocol_count; i++)
         if (!slice_equal(m->protocols[i].name, j->protocols[i].name) ||
