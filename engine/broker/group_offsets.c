@@ -111,11 +111,15 @@ struct group_settle {
 };
 
 struct group_commit {
+    struct list link; /* groups->commits */
     struct groups_wait wait;
     struct groups *groups;
     struct broker_group *req;
     struct group_settle *settles; /* owned; one an item; NULL while none waits */
     size_t settling;
+    int64_t put_ms; /* wall */
+    bool waited;    /* counted in groups->commits_waiting, until put */
+    bool put;       /* its records are on their way */
 };
 
 static enum broker_status group_offsets_member(struct group *g, const struct broker_group *req)
@@ -154,9 +158,21 @@ static enum broker_status group_offsets_may(const struct groups *gs, struct grou
     return group_offsets_member(g, req);
 }
 
+static struct group_commit *group_commit_new(struct groups *gs, struct broker_group *req)
+{
+    struct group_commit *c = assert_memory(calloc(1, sizeof *c), sizeof *c);
+    ASSERT(req->op == BROKER_GROUP_COMMIT || req->op == BROKER_GROUP_FORGET);
+    c->groups = gs;
+    c->req = req;
+    list_init(&c->link);
+    return c;
+}
+
 static void group_commit_free(struct group_commit *c)
 {
-    ASSERT(c->settling == 0);
+    ASSERT(c->settling == 0 && !c->waited);
+    if (list_linked(&c->link))
+        list_remove(&c->link);
     free(c->settles);
     free(c);
 }
@@ -183,7 +199,7 @@ static void group_commit_durable(struct groups_wait *w, int result)
         struct group_record_offset value = {.offset = item->offset,
                                             .leader_epoch = item->leader_epoch,
                                             .metadata = item->metadata,
-                                            .commit_ms = c->groups->wall};
+                                            .commit_ms = c->put_ms};
         if (item->status == BROKER_OK)
             group_offset_set(g, item->topic, item->partition, &value);
     }
@@ -197,10 +213,17 @@ static void group_commit_put(struct group_commit *c)
     struct groups *gs = c->groups;
     struct group *g = groups_find(gs, req->group);
     size_t good = 0;
-    ASSERT(c->settling == 0);
+    ASSERT(c->settling == 0 && !c->put);
     ASSERT(req->op == BROKER_GROUP_COMMIT);
     /* While the records were waited for, the group may have gone on. */
-    enum broker_status status = c->settles == NULL ? BROKER_OK : group_offsets_may(gs, g, req);
+    enum broker_status status = c->waited ? group_offsets_may(gs, g, req) : BROKER_OK;
+    ASSERT(gs->commits_waiting >= c->waited);
+    gs->commits_waiting -= c->waited;
+    c->waited = false;
+    c->put = true;
+    c->put_ms = gs->wall;
+    free(c->settles);
+    c->settles = NULL;
     if (status != BROKER_OK)
         return group_commit_answer(c, status);
     for (size_t i = 0; i < req->commit.count; i++) {
@@ -208,7 +231,7 @@ static void group_commit_put(struct group_commit *c)
         struct group_record_offset value = {.offset = item->offset,
                                             .leader_epoch = item->leader_epoch,
                                             .metadata = item->metadata,
-                                            .commit_ms = gs->wall};
+                                            .commit_ms = c->put_ms};
         if (item->status != BROKER_OK)
             continue;
         good++;
@@ -220,6 +243,36 @@ static void group_commit_put(struct group_commit *c)
     gs->env.wait(gs->env.ctx, &c->wait);
 }
 
+/* The oldest commit of the group that is not put yet; NULL none. */
+static struct group_commit *group_commit_first(const struct groups *gs, struct slice group)
+{
+    ASSERT(gs->commits.next != NULL);
+    LIST_EACH (node, &gs->commits) {
+        struct group_commit *c = LIST_ENTRY(node, struct group_commit, link);
+        ASSERT(c->groups == gs);
+        if (!c->put && slice_equal(c->req->group, group))
+            return c;
+    }
+    return NULL;
+}
+
+/* Nothing keeps it from the log but earlier commits of its group, behind which it stays: the last
+ * one that was asked for is the one that stands. */
+static void group_commit_ready(struct group_commit *c)
+{
+    struct groups *gs = c->groups;
+    struct slice group = c->req->group;
+    ASSERT(c->settling == 0);
+    ASSERT(list_linked(&c->link) && !c->put);
+    if (gs->commits_waiting == 0)
+        return group_commit_put(c);
+    gs->commits_waiting += !c->waited;
+    c->waited = true;
+    for (c = group_commit_first(gs, group); c != NULL && c->settling == 0;
+         c = group_commit_first(gs, group))
+        group_commit_put(c);
+}
+
 static void group_commit_settled(struct groups_wait *w, int result)
 {
     struct group_settle *s = LIST_ENTRY(w, struct group_settle, wait);
@@ -228,7 +281,7 @@ static void group_commit_settled(struct groups_wait *w, int result)
     ASSERT(c->settles != NULL && s == &c->settles[s->item - c->req->commit.items]);
     s->item->status = result == 0 ? BROKER_OK : BROKER_GROUP_UNAVAILABLE;
     if (--c->settling == 0)
-        group_commit_put(c);
+        group_commit_ready(c);
 }
 
 static enum broker_status group_commit_judge(struct group_commit *c, const struct group *g,
@@ -267,20 +320,18 @@ void group_offsets_commit(struct groups *gs, struct broker_group *req)
     enum broker_status status = group_offsets_may(gs, g, req);
     if (status != BROKER_OK)
         return groups_answer(gs, req, status, NULL);
-    struct group_commit *c = assert_memory(calloc(1, sizeof *c), sizeof *c);
+    struct group_commit *c = group_commit_new(gs, req);
     size_t size = (req->commit.count + 1) * sizeof *c->settles;
-    c->groups = gs;
-    c->req = req;
+    list_add_tail(&gs->commits, &c->link);
     c->settles = assert_memory(calloc(1, size), size);
     c->settling = 1; /* for this function */
     for (size_t i = 0; i < req->commit.count; i++)
         req->commit.items[i].status = group_commit_judge(c, g, &req->commit.items[i]);
     ASSERT(c->settling > 0);
-    if (--c->settling > 0)
-        return;
-    free(c->settles);
-    c->settles = NULL; /* nothing was waited for */
-    group_commit_put(c);
+    if (--c->settling == 0)
+        return group_commit_ready(c);
+    c->waited = true;
+    gs->commits_waiting++;
 }
 
 /* --- forget --- */
@@ -343,13 +394,52 @@ void group_offsets_forget(struct groups *gs, struct broker_group *req)
         else
             item->status = BROKER_OK;
         if (there && item->status == BROKER_OK)
-            groups_save_no_offset(g, item->topic, item->partition);
+            groups_save_no_offset(gs, req->group, item->topic, item->partition);
     }
-    struct group_commit *c = assert_memory(calloc(1, sizeof *c), sizeof *c);
-    c->groups = gs;
-    c->req = req;
+    struct group_commit *c = group_commit_new(gs, req);
     c->wait.done = group_forget_durable;
     gs->env.wait(gs->env.ctx, &c->wait);
+}
+
+/* --- what is on its way to the disk while something goes --- */
+
+static bool group_offsets_committing(const struct group *g)
+{
+    ASSERT(g->groups->commits.next != NULL);
+    LIST_EACH (node, &g->groups->commits) {
+        const struct group_commit *c = LIST_ENTRY(node, struct group_commit, link);
+        ASSERT(c->groups == g->groups);
+        if (slice_equal(c->req->group, slice_str(g->name)))
+            return true;
+    }
+    return false;
+}
+
+/* Tombstones behind the records of this commit: of all its topics or, and then they are refused,
+ * of one. */
+static void group_commit_undo(struct group_commit *c, const struct slice *topic)
+{
+    ASSERT(c->put && c->req->op == BROKER_GROUP_COMMIT);
+    for (size_t i = 0; i < c->req->commit.count; i++) {
+        struct broker_group_offset_item *item = &c->req->commit.items[i];
+        ASSERT((unsigned)item->status < BROKER_STATUS_COUNT);
+        if (item->status != BROKER_OK || (topic != NULL && !slice_equal(item->topic, *topic)))
+            continue;
+        groups_save_no_offset(c->groups, c->req->group, item->topic, item->partition);
+        if (topic != NULL)
+            item->status = BROKER_UNKNOWN_TOPIC;
+    }
+}
+
+void group_offsets_delete_commits(const struct group *g)
+{
+    ASSERT(g->deleting && g->member_count == 0);
+    LIST_EACH (node, &g->groups->commits) {
+        struct group_commit *c = LIST_ENTRY(node, struct group_commit, link);
+        ASSERT(c->groups == g->groups);
+        if (c->put && slice_equal(c->req->group, slice_str(g->name)))
+            group_commit_undo(c, NULL);
+    }
 }
 
 /* --- expiry --- */
@@ -384,7 +474,8 @@ static void group_offsets_take_out(struct group *g,
             out[count++] = o;
     ASSERT(count <= g->offsets.count);
     for (size_t i = 0; i < count; i++) {
-        groups_save_no_offset(g, group_offset_topic(out[i]), out[i]->partition);
+        groups_save_no_offset(g->groups, slice_str(g->name), group_offset_topic(out[i]),
+                              out[i]->partition);
         group_offset_remove(g, out[i]);
     }
     free(out);
@@ -393,7 +484,8 @@ static void group_offsets_take_out(struct group *g,
 static bool group_offsets_old(struct group *g, const struct group_offset *o, const void *arg)
 {
     ASSERT(arg != NULL);
-    return group_offset_expired(g, o, *(const int64_t *)arg);
+    /* A tombstone now would come behind a newer commit. */
+    return group_offset_expired(g, o, *(const int64_t *)arg) && !group_offsets_committing(g);
 }
 
 bool group_offsets_expire(struct group *g)
@@ -402,7 +494,8 @@ bool group_offsets_expire(struct group *g)
     ASSERT(keep_ms > 0);
     if (g->offsets.count > 0)
         group_offsets_take_out(g, group_offsets_old, &keep_ms);
-    return g->state == BROKER_GROUP_EMPTY && g->offsets.count == 0 && g->pending_count == 0;
+    return g->state == BROKER_GROUP_EMPTY && g->offsets.count == 0 && g->pending_count == 0 &&
+           !group_offsets_committing(g);
 }
 
 static bool group_offsets_of(struct group *g, const struct group_offset *o, const void *arg)
@@ -419,6 +512,12 @@ void group_offsets_drop_topic(struct groups *gs, struct slice topic)
     for (struct group *g = map_next(&gs->map, &at); g != NULL; g = map_next(&gs->map, &at))
         if (g->offsets.count > 0)
             group_offsets_take_out(g, group_offsets_of, &topic);
+    LIST_EACH (node, &gs->commits) {
+        struct group_commit *c = LIST_ENTRY(node, struct group_commit, link);
+        ASSERT(c->groups == gs);
+        if (c->put)
+            group_commit_undo(c, &topic);
+    }
 }
 
 static bool group_offsets_orphan(struct group *g, const struct group_offset *o, const void *arg)

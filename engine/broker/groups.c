@@ -22,6 +22,7 @@ struct groups *groups_new(const struct groups_env *env)
     map_init(&gs->map, env->seed);
     map_init(&gs->topics, env->seed);
     arena_init(&gs->scratch, GROUPS_SCRATCH_MAX);
+    list_init(&gs->commits);
     gs->loading = true;
     return gs;
 }
@@ -305,6 +306,7 @@ static void groups_delete(struct groups *gs, struct broker_group *req)
     d->wait.done = groups_deleted;
     g->deleting = true;
     groups_save_deleted(g, true);
+    group_offsets_delete_commits(g);
     gs->env.wait(gs->env.ctx, &d->wait);
 }
 

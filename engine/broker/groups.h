@@ -228,6 +228,8 @@ struct groups {
     uint64_t topics_version; /* counts changes of the catalogue */
     struct arena scratch;    /* of one call */
     size_t running;          /* requests not answered yet */
+    struct list commits;     /* struct group_commit under way, in the order they came */
+    size_t commits_waiting;  /* of these: for records, or for an earlier one that does */
     bool topics_changed;     /* since topics_version and `topics` were last brought up to date */
     bool loading;
     bool stopping;
@@ -301,7 +303,8 @@ void groups_save_deleted(struct group *g, bool offsets);
 void groups_save_offset(struct groups *gs, struct slice group, struct slice topic,
                         int32_t partition, const struct group_record_offset *value);
 /* Tombstone. */
-void groups_save_no_offset(const struct group *g, struct slice topic, int32_t partition);
+void groups_save_no_offset(struct groups *gs, struct slice group, struct slice topic,
+                           int32_t partition);
 
 /* --- group.c -------------------------------------------------------------------------------- */
 
@@ -386,6 +389,8 @@ void group_offset_remove(struct group *g, struct group_offset *o);
 void group_offsets_clear(struct group *g);
 /* Puts tombstones for what expired by Kafka's rules; true when the group itself may go. */
 bool group_offsets_expire(struct group *g);
+/* The group is being deleted: tombstones for what is on its way to the disk. */
+void group_offsets_delete_commits(const struct group *g);
 /* A topic is gone: so are its offsets. */
 void group_offsets_drop_topic(struct groups *gs, struct slice topic);
 /* After a start: offsets of topics that went while nobody could write that down. */

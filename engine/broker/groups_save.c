@@ -44,15 +44,13 @@ void groups_save_offset(struct groups *gs, struct slice group, struct slice topi
     groups_save_put(gs, &key, &bytes);
 }
 
-void groups_save_no_offset(const struct group *g, struct slice topic, int32_t partition)
+void groups_save_no_offset(struct groups *gs, struct slice group, struct slice topic,
+                           int32_t partition)
 {
-    struct group_record_key key = {.kind = GROUP_RECORD_OFFSET_COMMIT,
-                                   .group = slice_str(g->name),
-                                   .topic = topic,
-                                   .partition = partition};
-    ASSERT(topic.size > 0);
-    ASSERT(partition >= 0);
-    groups_save_put(g->groups, &key, NULL);
+    struct group_record_key key = {
+        .kind = GROUP_RECORD_OFFSET_COMMIT, .group = group, .topic = topic, .partition = partition};
+    ASSERT(topic.size > 0 && partition >= 0);
+    groups_save_put(gs, &key, NULL);
 }
 
 /* --- classic --- */
@@ -274,7 +272,7 @@ void groups_save_deleted(struct group *g, bool offsets)
     ASSERT(g->state == BROKER_GROUP_EMPTY);
     for (struct group_offset *o = offsets ? map_next(&g->offsets, &at) : NULL; o != NULL;
          o = map_next(&g->offsets, &at))
-        groups_save_no_offset(g, group_offset_topic(o), o->partition);
+        groups_save_no_offset(g->groups, slice_str(g->name), group_offset_topic(o), o->partition);
     if (g->recorded && g->type == BROKER_GROUP_CLASSIC) {
         groups_save_key(g->groups, g, GROUP_RECORD_CLASSIC_GROUP, NULL, NULL);
     } else if (g->recorded) {
