@@ -304,7 +304,8 @@ void group_classic_join(struct groups *gs, struct broker_group *req)
     ASSERT(req->op == BROKER_GROUP_JOIN);
     if (!group_classic_bounds(gs, req, &status))
         return groups_answer(gs, req, status, NULL);
-    if (g == NULL && req->member.size > 0)
+    bool empty = g == NULL || (g->type == BROKER_GROUP_CONSUMER && g->member_count == 0);
+    if (empty && req->member.size > 0)
         return groups_answer(gs, req, BROKER_UNKNOWN_MEMBER, NULL);
     if (g == NULL)
         g = groups_make(gs, req->group);
