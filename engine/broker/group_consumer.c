@@ -513,7 +513,17 @@ static bool group_consumer_names_fit(const struct broker_group_beat *b)
         owned += b->owned[i].count;
     }
     ASSERT(owned <= GROUP_CONSUMER_OWNED_MAX);
-    return b->rack.size <= BROKER_GROUP_NAME_MAX && b->regex.size <= BROKER_GROUP_NAME_MAX * 4;
+    return true;
+}
+
+/* Kept as C strings. */
+static bool group_consumer_texts_fit(const struct broker_group_beat *b)
+{
+    ASSERT(b->rack.p != NULL || b->rack.size == 0);
+    ASSERT(b->regex.p != NULL || b->regex.size == 0);
+    return b->rack.size <= BROKER_GROUP_NAME_MAX && b->regex.size <= BROKER_GROUP_NAME_MAX * 4 &&
+           (b->rack.size == 0 || memchr(b->rack.p, 0, b->rack.size) == NULL) &&
+           (b->regex.size == 0 || memchr(b->regex.p, 0, b->regex.size) == NULL);
 }
 
 /* NULL: well formed. */
@@ -529,6 +539,8 @@ static const char *group_consumer_fault(const struct broker_group *req)
         return "only a static member leaves for a while";
     if (!group_consumer_names_fit(b))
         return "too many topics or partitions, or a name too long";
+    if (!group_consumer_texts_fit(b))
+        return "a rack or an expression is too long or has a zero byte";
     if (req->generation != BROKER_GROUP_EPOCH_JOIN)
         return NULL;
     if (b->rebalance_timeout_ms <= 0)
