@@ -5,6 +5,8 @@
  *
  * The topics are resolved when the target is computed, and compared (by a hash over ids and
  * partition counts) whenever the catalogue has changed since: `topics_seen`, `topics_hash`.
+ * The hash is kept in the log, so that a change just before the broker ended is found, and a start
+ * without one moves nobody.
  */
 #include <stdlib.h>
 
@@ -247,7 +249,10 @@ void group_target_compute(struct group *g)
     size_t *ends = group_target_ends(g);
     group_target_resolve(&t, ends);
     group_target_assign(&t, ends);
-    g->topics_hash = group_target_hash(&t);
+    uint64_t hash = group_target_hash(&t);
+    if (g->topics_hash != hash)
+        g->new_epoch = true; /* it stands in that record */
+    g->topics_hash = hash;
     g->topics_seen = g->groups->topics_version;
     g->target_epoch = g->generation;
     g->new_target_epoch = true;

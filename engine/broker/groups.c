@@ -23,6 +23,7 @@ struct groups *groups_new(const struct groups_env *env)
     map_init(&gs->topics, env->seed);
     arena_init(&gs->scratch, GROUPS_SCRATCH_MAX);
     list_init(&gs->commits);
+    gs->topics_version = 1; /* no group has seen them yet */
     gs->loading = true;
     return gs;
 }

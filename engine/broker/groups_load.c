@@ -290,10 +290,12 @@ static bool groups_load_epoch(struct groups *gs, const struct group_record_key *
         return false;
     ASSERT(g->type == BROKER_GROUP_CONSUMER);
     g->recorded = true;
-    if (own)
+    if (own) {
         g->generation = r.epoch > 0 ? r.epoch : 0;
-    else
+        g->topics_hash = (uint64_t)r.metadata_hash;
+    } else {
         g->target_epoch = target.epoch > 0 ? target.epoch : 0;
+    }
     return true;
 }
 

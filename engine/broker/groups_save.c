@@ -224,8 +224,9 @@ void groups_save_consumer(struct group *g)
             groups_save_tombstones(g, gone->id);
     }
     if (all || g->new_epoch) {
-        group_record_consumer_encode(&(struct group_record_consumer){.epoch = g->generation},
-                                     &epoch);
+        struct group_record_consumer value = {.epoch = g->generation,
+                                              .metadata_hash = (int64_t)g->topics_hash};
+        group_record_consumer_encode(&value, &epoch);
         groups_save_key(g->groups, g, GROUP_RECORD_CONSUMER_GROUP, NULL, &epoch);
         g->recorded = true;
     }
