@@ -341,6 +341,7 @@ void grig_topic_delete(struct grig *g, struct grig_topic *t)
 {
     t->gone = true;
     groups_topics_changed(g->groups);
+    groups_refresh_topics(g->groups);
     group_offsets_drop_topic(g->groups, slice_str(t->name));
     grig_turn(g);
 }

@@ -16,11 +16,15 @@
 static void grig_say_set(struct buf *out, const char *what, const struct group_set *s)
 {
     buf_printf(out, " %s[", what);
+    const struct group_topic *last = NULL;
     for (size_t i = 0; i < s->count; i++) {
-        bool same = i > 0 && s->v[i - 1].topic == s->v[i].topic;
-        if (!same)
-            buf_printf(out, "%s%s:", i == 0 ? "" : ";", s->v[i].topic->name);
-        buf_printf(out, "%s%d", same ? "," : "", s->v[i].partition);
+        const struct group_topic *t = s->v[i].topic;
+        if (t->gone) /* the log is read without it */
+            continue;
+        if (t != last)
+            buf_printf(out, "%s%s:", last == NULL ? "" : ";", t->name);
+        buf_printf(out, "%s%d", t == last ? "," : "", s->v[i].partition);
+        last = t;
     }
     buf_printf(out, "]");
 }
