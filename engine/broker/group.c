@@ -141,8 +141,10 @@ void group_become(struct group *g, enum broker_group_type type)
     ASSERT(g->pending_count == 0 || type == BROKER_GROUP_CONSUMER);
     while (!list_empty(&g->pending))
         group_pending_free(LIST_ENTRY(g->pending.next, struct group_pending, link));
-    if (g->recorded)
+    bool recorded = g->recorded;
+    if (recorded)
         groups_save_deleted(g, false);
+    g->unsaved = g->unsaved || recorded; /* until the records of the other model are gone */
     free(g->protocol);
     free(g->protocol_type);
     g->protocol = g->protocol_type = NULL;
@@ -151,8 +153,6 @@ void group_become(struct group *g, enum broker_group_type type)
     ASSERT(!g->recorded && g->timer.slot == 0);
     g->target_epoch = 0;
     g->topics_hash = g->topics_seen = 0;
-    g->unsaved = false;
-    groups_saved_gone(g, g->gone_count);
 }
 
 /* --- members --- */

@@ -173,7 +173,7 @@ static void group_consumer_saved(struct groups_wait *w, int result)
     ASSERT(a->req == NULL || a->req->op == BROKER_GROUP_BEAT);
     if (result != 0 && g != NULL)
         g->unsaved = true;
-    else if (g != NULL && a->gone <= g->gone_count)
+    else if (g != NULL && !g->unsaved && a->gone <= g->gone_count)
         groups_saved_gone(g, a->gone);
     if (a->req != NULL)
         groups_answer(a->groups, a->req, result == 0 ? BROKER_OK : BROKER_GROUP_UNAVAILABLE, NULL);

@@ -261,6 +261,7 @@ struct group_generation_save *group_generation_saving(struct group *g)
     s->groups = g->groups;
     s->name = (char *)slice_dup(slice_str(g->name));
     s->generation = g->generation;
+    s->gone = g->gone_count;
     groups_save_classic(g);
     ASSERT(g->recorded && !g->unsaved);
     return s;
@@ -273,6 +274,8 @@ struct group *group_generation_saved(struct group_generation_save *s, int result
     ASSERT(g == NULL || g->groups == s->groups);
     if (g != NULL && result != 0)
         g->unsaved = true;
+    else if (g != NULL && !g->unsaved && s->gone <= g->gone_count)
+        groups_saved_gone(g, s->gone);
     return g == NULL || g->type != BROKER_GROUP_CLASSIC || g->generation != s->generation ? NULL
                                                                                           : g;
 }

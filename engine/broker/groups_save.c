@@ -53,6 +53,35 @@ void groups_save_no_offset(struct groups *gs, struct slice group, struct slice t
     groups_save_put(gs, &key, NULL);
 }
 
+/* --- what is gone --- */
+
+static void groups_save_tombstones(struct group *g, const char *id)
+{
+    ASSERT(id[0] != '\0');
+    groups_save_key(g->groups, g, GROUP_RECORD_CURRENT_MEMBER, id, NULL);
+    groups_save_key(g->groups, g, GROUP_RECORD_TARGET_MEMBER, id, NULL);
+    groups_save_key(g->groups, g, GROUP_RECORD_CONSUMER_MEMBER, id, NULL);
+}
+
+/* After a write that failed: once more the tombstones of members that left and of the model that
+ * the group was of before. */
+static void groups_save_gone_again(struct group *g)
+{
+    bool consumer = g->type == BROKER_GROUP_CONSUMER;
+    ASSERT(!g->groups->loading);
+    LIST_EACH (node, &g->gone) {
+        const struct group_gone *gone = LIST_ENTRY(node, struct group_gone, link);
+        if (!consumer || group_find_member(g, slice_str(gone->id)) == NULL)
+            groups_save_tombstones(g, gone->id);
+    }
+    if (consumer) {
+        groups_save_key(g->groups, g, GROUP_RECORD_CLASSIC_GROUP, NULL, NULL);
+        return;
+    }
+    groups_save_key(g->groups, g, GROUP_RECORD_TARGET_EPOCH, NULL, NULL);
+    groups_save_key(g->groups, g, GROUP_RECORD_CONSUMER_GROUP, NULL, NULL);
+}
+
 /* --- classic --- */
 
 static struct slice groups_save_subscription(const struct group_member *m)
@@ -94,6 +123,8 @@ void groups_save_classic(struct group *g)
         .members = all,
         .member_count = count};
     ASSERT(count == g->member_count);
+    if (g->unsaved)
+        groups_save_gone_again(g);
     group_record_classic_encode(&value, &bytes);
     groups_save_key(g->groups, g, GROUP_RECORD_CLASSIC_GROUP, NULL, &bytes);
     free(all);
@@ -205,24 +236,13 @@ static void groups_save_member(struct group_member *m, bool all)
     ASSERT(m->rebalance_ms > 0);
 }
 
-static void groups_save_tombstones(struct group *g, const char *id)
-{
-    ASSERT(g->type == BROKER_GROUP_CONSUMER && id[0] != '\0');
-    groups_save_key(g->groups, g, GROUP_RECORD_CURRENT_MEMBER, id, NULL);
-    groups_save_key(g->groups, g, GROUP_RECORD_TARGET_MEMBER, id, NULL);
-    groups_save_key(g->groups, g, GROUP_RECORD_CONSUMER_MEMBER, id, NULL);
-}
-
 void groups_save_consumer(struct group *g)
 {
     struct buf epoch CLEANUP(buf_deinit) = {0}, target CLEANUP(buf_deinit) = {0};
     bool all = g->unsaved;
     ASSERT(g->type == BROKER_GROUP_CONSUMER);
-    LIST_EACH (node, &g->gone) {
-        const struct group_gone *gone = LIST_ENTRY(node, struct group_gone, link);
-        if (all && group_find_member(g, slice_str(gone->id)) == NULL)
-            groups_save_tombstones(g, gone->id);
-    }
+    if (all)
+        groups_save_gone_again(g);
     if (all || g->new_epoch) {
         struct group_record_consumer value = {.epoch = g->generation,
                                               .metadata_hash = (int64_t)g->topics_hash};
