@@ -204,12 +204,13 @@ struct broker_group {
  *              REBALANCE
  *   HEARTBEAT  UNKNOWN_MEMBER, ILLEGAL_GENERATION, INSTANCE_FENCED, REBALANCE (join again)
  *   LEAVE      each leaver: UNKNOWN_MEMBER, INSTANCE_FENCED
- *   BEAT       BAD_REQUEST, UNKNOWN_MEMBER, MEMBER_EPOCH_FENCED, INSTANCE_HELD, UNKNOWN_ASSIGNOR,
- *              BAD_REGEX, UNKNOWN_GROUP (a classic group), GROUP_FULL
+ *   BEAT       BAD_REQUEST, UNKNOWN_MEMBER, MEMBER_EPOCH_FENCED, INSTANCE_FENCED, INSTANCE_HELD,
+ *              UNKNOWN_ASSIGNOR, BAD_REGEX, UNKNOWN_GROUP (a classic group), GROUP_FULL
  *   COMMIT     UNKNOWN_MEMBER, ILLEGAL_GENERATION, MEMBER_EPOCH_STALE, INSTANCE_FENCED, REBALANCE,
  *              UNKNOWN_GROUP; each item: UNKNOWN_TOPIC, UNKNOWN_PARTITION, METADATA_TOO_LARGE,
  *              OFFSET_OUT_OF_RANGE (beyond the end that is on disk)
- *   FORGET     UNKNOWN_GROUP; each item: GROUP_SUBSCRIBED, UNKNOWN_PARTITION (no such offset)
+ *   FORGET     UNKNOWN_GROUP, GROUP_NOT_EMPTY (members of another type than consumers); each item:
+ *              GROUP_SUBSCRIBED, UNKNOWN_TOPIC, UNKNOWN_PARTITION; no such offset is no error
  *   DELETE     GROUP_NOT_EMPTY, UNKNOWN_GROUP
  */
 void broker_group(struct broker *b, struct broker_group *req);

@@ -479,10 +479,12 @@ static enum broker_status group_consumer_known(struct group *g, const struct bro
     struct group_member *same = group_find_instance(g, req->instance);
     ASSERT(out != NULL);
     ASSERT(req->generation != BROKER_GROUP_EPOCH_JOIN);
-    if (m == NULL || (req->instance.p != NULL && same == NULL))
+    if (req->instance.p != NULL && same == NULL)
         return BROKER_UNKNOWN_MEMBER;
     if (req->instance.p != NULL && same != m)
         return BROKER_INSTANCE_FENCED;
+    if (m == NULL)
+        return BROKER_UNKNOWN_MEMBER;
     *out = m;
     if (req->generation < 0)
         return BROKER_OK;
