@@ -13,7 +13,7 @@ struct group_generation_save {
     struct groups *groups;
     char *name; /* owned: the group may be gone by then */
     int32_t generation;
-    uint64_t gone; /* group.gone_count: what is on disk with it */
+    uint64_t gone;             /* group.gone_count: what is on disk with it */
     struct broker_group *join; /* of a static member that came back; NULL none */
     char *member;              /* owned: its id */
     char *leader;              /* owned */

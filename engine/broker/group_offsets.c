@@ -336,6 +336,19 @@ void group_offsets_commit(struct groups *gs, struct broker_group *req)
 
 /* --- forget --- */
 
+/* A commit of the group is under way. */
+static bool group_offsets_committing(const struct group *g)
+{
+    ASSERT(g->groups->commits.next != NULL);
+    LIST_EACH (node, &g->groups->commits) {
+        const struct group_commit *c = LIST_ENTRY(node, struct group_commit, link);
+        ASSERT(c->groups == g->groups);
+        if (slice_equal(c->req->group, slice_str(g->name)))
+            return true;
+    }
+    return false;
+}
+
 static bool group_offsets_subscribed(struct group *g, struct slice topic)
 {
     struct slice *topics;
@@ -393,7 +406,7 @@ void group_offsets_forget(struct groups *gs, struct broker_group *req)
             item->status = BROKER_GROUP_SUBSCRIBED;
         else
             item->status = BROKER_OK;
-        if (there && item->status == BROKER_OK)
+        if (item->status == BROKER_OK && (there || group_offsets_committing(g)))
             groups_save_no_offset(gs, req->group, item->topic, item->partition);
     }
     struct group_commit *c = group_commit_new(gs, req);
@@ -402,18 +415,6 @@ void group_offsets_forget(struct groups *gs, struct broker_group *req)
 }
 
 /* --- what is on its way to the disk while something goes --- */
-
-static bool group_offsets_committing(const struct group *g)
-{
-    ASSERT(g->groups->commits.next != NULL);
-    LIST_EACH (node, &g->groups->commits) {
-        const struct group_commit *c = LIST_ENTRY(node, struct group_commit, link);
-        ASSERT(c->groups == g->groups);
-        if (slice_equal(c->req->group, slice_str(g->name)))
-            return true;
-    }
-    return false;
-}
 
 /* Tombstones behind the records of this commit: of all its topics or, and then they are refused,
  * of one. */

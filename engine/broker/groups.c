@@ -273,23 +273,44 @@ void groups_release(void *results)
 
 struct groups_deletion {
     struct groups_wait wait;
-    struct groups *groups;
-    struct broker_group *req;
+    struct group *group;      /* stays until then: it is deleting */
+    struct broker_group *req; /* NULL: the sweep's */
+    bool recorded;            /* the group was */
 };
 
 static void groups_deleted(struct groups_wait *w, int result)
 {
     struct groups_deletion *d = LIST_ENTRY(w, struct groups_deletion, wait);
-    struct group *g = groups_find(d->groups, d->req->group);
-    ASSERT(g != NULL && g->deleting && g->member_count == 0);
-    ASSERT(d->req->op == BROKER_GROUP_DELETE);
+    struct group *g = d->group;
+    struct groups *gs = g->groups;
+    ASSERT(g->deleting && g->member_count == 0);
+    ASSERT(d->req == NULL || d->req->op == BROKER_GROUP_DELETE);
     g->deleting = false;
-    if (result == 0)
-        groups_drop(d->groups, g);
-    else
-        g->recorded = true; /* or part of it: say so again next time */
-    groups_answer(d->groups, d->req, result == 0 ? BROKER_OK : BROKER_GROUP_UNAVAILABLE, NULL);
+    bool done = result == 0 && !g->unsaved; /* nor did an earlier write fail meanwhile */
+    if (done) {
+        groups_drop(gs, g);
+    } else { /* all of it or part: say so again next time */
+        g->recorded = d->recorded;
+        g->unsaved = true;
+    }
+    if (d->req != NULL)
+        groups_answer(gs, d->req, done ? BROKER_OK : BROKER_GROUP_UNAVAILABLE, NULL);
     free(d);
+}
+
+static void groups_start_deletion(struct group *g, struct broker_group *req)
+{
+    struct groups_deletion *d = assert_memory(calloc(1, sizeof *d), sizeof *d);
+    ASSERT(g->state == BROKER_GROUP_EMPTY && g->member_count == 0 && !g->deleting);
+    ASSERT(req != NULL || g->offsets.count == 0);
+    d->group = g;
+    d->req = req;
+    d->recorded = g->recorded;
+    d->wait.done = groups_deleted;
+    g->deleting = true;
+    groups_save_deleted(g, true);
+    group_offsets_delete_commits(g);
+    g->groups->env.wait(g->groups->env.ctx, &d->wait);
 }
 
 static void groups_delete(struct groups *gs, struct broker_group *req)
@@ -297,18 +318,11 @@ static void groups_delete(struct groups *gs, struct broker_group *req)
     struct group *g = groups_find(gs, req->group);
     ASSERT(req->op == BROKER_GROUP_DELETE);
     if (g == NULL)
-        return groups_answer(gs, req, BROKER_UNKNOWN_GROUP, NULL);
-    if (g->state != BROKER_GROUP_EMPTY)
-        return groups_answer(gs, req, BROKER_GROUP_NOT_EMPTY, NULL);
-    ASSERT(g->member_count == 0 && !g->deleting);
-    struct groups_deletion *d = assert_memory(calloc(1, sizeof *d), sizeof *d);
-    d->groups = gs;
-    d->req = req;
-    d->wait.done = groups_deleted;
-    g->deleting = true;
-    groups_save_deleted(g, true);
-    group_offsets_delete_commits(g);
-    gs->env.wait(gs->env.ctx, &d->wait);
+        groups_answer(gs, req, BROKER_UNKNOWN_GROUP, NULL);
+    else if (g->state != BROKER_GROUP_EMPTY)
+        groups_answer(gs, req, BROKER_GROUP_NOT_EMPTY, NULL);
+    else
+        groups_start_deletion(g, req);
 }
 
 /* --- requests --- */
@@ -452,10 +466,8 @@ static void groups_sweep(struct groups *gs)
             gone[count++] = g;
     }
     ASSERT(count <= gs->map.count);
-    for (size_t i = 0; i < count; i++) {
-        groups_save_deleted(gone[i], false);
-        groups_drop(gs, gone[i]);
-    }
+    for (size_t i = 0; i < count; i++)
+        groups_start_deletion(gone[i], NULL);
     free(gone);
     groups_sweep_topics(gs);
 }

@@ -25,6 +25,19 @@ static void groups_load_empty(struct group *g)
     g->state = BROKER_GROUP_EMPTY;
 }
 
+/* Back to what it is without a record of its own. */
+static void groups_load_nothing(struct group *g)
+{
+    groups_load_empty(g);
+    free(g->protocol_type);
+    free(g->protocol);
+    g->protocol_type = g->protocol = NULL;
+    g->generation = g->target_epoch = 0;
+    g->topics_hash = 0;
+    g->recorded = false;
+    ASSERT(g->leader == NULL);
+}
+
 /* The group, of this model; what it was before is not asked. */
 static struct group *groups_load_group(struct groups *gs, struct slice name,
                                        enum broker_group_type type)
@@ -36,9 +49,8 @@ static struct group *groups_load_group(struct groups *gs, struct slice name,
     if (g == NULL)
         g = groups_make(gs, name);
     if (g != NULL && g->type != type) {
-        groups_load_empty(g);
+        groups_load_nothing(g);
         g->type = type;
-        g->generation = g->target_epoch = 0;
     }
     ASSERT(g == NULL || g->type == type);
     return g;
@@ -112,8 +124,7 @@ static bool groups_load_classic(struct groups *gs, const struct group_record_key
     if (value.p == NULL) {
         if (g == NULL || g->type != BROKER_GROUP_CLASSIC)
             return true;
-        groups_load_empty(g);
-        g->recorded = false;
+        groups_load_nothing(g);
         if (g->offsets.count == 0)
             groups_drop(gs, g);
         return true;
@@ -159,14 +170,26 @@ static struct group_member *groups_load_member(struct groups *gs,
     return m;
 }
 
+/* A tombstone of one of a member's records; that of the member itself comes last. */
 static void groups_load_gone(struct groups *gs, const struct group_record_key *key)
 {
     struct group *g = groups_find(gs, key->group);
     ASSERT(key->member.p != NULL);
     ASSERT(gs->loading);
     struct group_member *m = g == NULL ? NULL : group_find_member(g, key->member);
-    if (m != NULL && g->type == BROKER_GROUP_CONSUMER)
+    if (m == NULL || g->type != BROKER_GROUP_CONSUMER)
+        return;
+    if (key->kind == GROUP_RECORD_CONSUMER_MEMBER) {
         group_remove_member(m);
+    } else if (key->kind == GROUP_RECORD_TARGET_MEMBER) {
+        group_set_clear(&m->target);
+    } else if (key->kind == GROUP_RECORD_CURRENT_MEMBER) {
+        group_set_clear(&m->assigned);
+        group_set_clear(&m->revoking);
+        m->epoch = m->previous_epoch = 0;
+        m->state = GROUP_MEMBER_STABLE;
+        m->away = false;
+    }
 }
 
 static void groups_load_replace(char **have, struct slice s)
@@ -273,13 +296,16 @@ static bool groups_load_epoch(struct groups *gs, const struct group_record_key *
     struct group_record_target target;
     bool own = key->kind == GROUP_RECORD_CONSUMER_GROUP;
     ASSERT(own || key->kind == GROUP_RECORD_TARGET_EPOCH);
-    if (value.p == NULL) {
-        if (g == NULL || !own || g->type != BROKER_GROUP_CONSUMER)
+    if (value.p == NULL) { /* members have tombstones of their own */
+        if (g == NULL || g->type != BROKER_GROUP_CONSUMER)
             return true;
-        groups_load_empty(g);
-        g->recorded = false;
-        if (g->offsets.count == 0)
-            groups_drop(gs, g);
+        if (own) {
+            g->recorded = false;
+            g->generation = 0;
+            g->topics_hash = 0;
+        } else {
+            g->target_epoch = 0;
+        }
         return true;
     }
     if ((own ? group_record_consumer_decode(value, &r)
@@ -308,8 +334,7 @@ bool groups_load(struct groups *gs, struct slice key, struct slice value)
     if (r != 0)
         return r == GROUP_RECORD_UNKNOWN;
     if (value.p == NULL && k.member.p != NULL && k.member.size > 0) {
-        if (k.kind == GROUP_RECORD_CONSUMER_MEMBER)
-            groups_load_gone(gs, &k);
+        groups_load_gone(gs, &k);
         return true;
     }
     switch (k.kind) {
@@ -347,6 +372,22 @@ static void groups_loaded_member(struct group_member *m)
         heap_set(&gs->revocations, &m->revocation, gs->now + m->rebalance_ms + m->session_ms);
 }
 
+/* When a disk was full, members may be ahead of their group: its next epoch is none of theirs. */
+static void groups_loaded_consumer(struct group *g)
+{
+    int32_t last = g->generation;
+    ASSERT(g->type == BROKER_GROUP_CONSUMER);
+    LIST_EACH (node, &g->members) {
+        const struct group_member *m = LIST_ENTRY(node, struct group_member, link);
+        last = m->epoch > last ? m->epoch : last;
+    }
+    if (last > g->generation && last < INT32_MAX) {
+        g->generation = last + 1;
+        g->new_epoch = true;
+    }
+    group_consumer_settle(g);
+}
+
 /* Groups of which the log first says much and in the end nothing. */
 static void groups_load_drop_hollow(struct groups *gs)
 {
@@ -373,8 +414,10 @@ void groups_loaded(struct groups *gs)
         LIST_EACH (node, &g->members) {
             groups_loaded_member(LIST_ENTRY(node, struct group_member, link));
         }
+        if (g->type == BROKER_GROUP_CONSUMER && g->member_count == 0 && !g->recorded)
+            g->type = BROKER_GROUP_CLASSIC; /* offsets are all that is left */
         if (g->type == BROKER_GROUP_CONSUMER)
-            group_consumer_settle(g);
+            groups_loaded_consumer(g);
         else if (g->member_count > 0)
             group_set_state(g, BROKER_GROUP_STABLE);
         g->state_since_ms = since;

@@ -294,11 +294,13 @@ void groups_save_deleted(struct group *g, bool offsets)
     for (struct group_offset *o = offsets ? map_next(&g->offsets, &at) : NULL; o != NULL;
          o = map_next(&g->offsets, &at))
         groups_save_no_offset(g->groups, slice_str(g->name), group_offset_topic(o), o->partition);
+    if (g->unsaved)
+        groups_save_gone_again(g);
     if (g->recorded && g->type == BROKER_GROUP_CLASSIC) {
         groups_save_key(g->groups, g, GROUP_RECORD_CLASSIC_GROUP, NULL, NULL);
     } else if (g->recorded) {
         groups_save_key(g->groups, g, GROUP_RECORD_TARGET_EPOCH, NULL, NULL);
         groups_save_key(g->groups, g, GROUP_RECORD_CONSUMER_GROUP, NULL, NULL);
     }
-    g->recorded = false;
+    g->recorded = g->unsaved = false;
 }
