@@ -5,7 +5,6 @@
 #include "test/unit/broker/groups_rig.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "engine/base/assert.h"
@@ -136,6 +135,8 @@ static bool grig_deliver(struct grig *g)
 static void grig_lose(struct grig *g, size_t end)
 {
     size_t gone = end > g->durable ? end - g->durable : 0;
+    for (size_t i = g->durable; !g->dying && i < g->durable + gone; i++)
+        g->torn = g->torn || g->records[i].value.p == NULL;
     for (size_t i = g->durable; i + gone < g->record_count; i++)
         g->records[i] = g->records[i + gone];
     g->record_count -= gone;
@@ -179,9 +180,10 @@ static void grig_turn(struct grig *g)
         more = grig_deliver(g);
         if (!g->settle_held)
             more = grig_end_settle(g, 0) || more;
-        if (g->disk == GRIG_DISK_HELD || g->wait_count == 0)
+        bool there = g->wait_count > 0 && g->wait_ends[0] <= g->durable; /* nothing to wait for */
+        if (g->wait_count == 0 || (g->disk == GRIG_DISK_HELD && !there))
             continue;
-        grig_end_wait(g, g->disk == GRIG_DISK_FULL ? -ENOSPC : 0);
+        grig_end_wait(g, g->disk == GRIG_DISK_FULL && !there ? -ENOSPC : 0);
         more = true;
     }
     if (g->disk == GRIG_DISK_FULL)
@@ -322,8 +324,8 @@ struct grig_topic *grig_topic(struct grig *g, const char *name, int32_t partitio
 {
     ck_assert_uint_lt(g->topic_count, GRIG_TOPICS_MAX);
     struct grig_topic *t = &g->topics[g->topic_count++];
-    *t = (struct grig_topic){
-        .name = name, .partitions = partitions, .written = 100, .durable = 100};
+    *t =
+        (struct grig_topic){.name = name, .partitions = partitions, .written = 100, .durable = 100};
     t->id[0] = 0xab;
     bytes_put_be32(t->id + 12, (uint32_t)++g->next_id);
     groups_topics_changed(g->groups);
@@ -514,13 +516,13 @@ static void grig_fill_offsets(struct grig *g, struct broker_group_offsets *o,
     for (size_t i = 0; i < o->count; i++) {
         const char *offset = grig_after(all[i], '=');
         const char *partition = grig_after(all[i], ':');
-        o->items[i] = (struct broker_group_offset_item){
-            .topic = slice_str(all[i]),
-            .partition = (int32_t)grig_number(partition),
-            .offset = offset == NULL ? 0 : grig_number(offset),
-            .leader_epoch = a->leader_epoch,
-            .metadata = grig_word(a->note),
-            .status = BROKER_STATUS_COUNT};
+        o->items[i] =
+            (struct broker_group_offset_item){.topic = slice_str(all[i]),
+                                              .partition = (int32_t)grig_number(partition),
+                                              .offset = offset == NULL ? 0 : grig_number(offset),
+                                              .leader_epoch = a->leader_epoch,
+                                              .metadata = grig_word(a->note),
+                                              .status = BROKER_STATUS_COUNT};
     }
 }
 
@@ -566,64 +568,4 @@ struct grig_call *grig_ask(struct grig *g, enum broker_group_op op, const struct
     ck_assert(!c->answered);
     grig_turn(g);
     return c;
-}
-
-/* --- answers in words --- */
-
-const char *grig_id(struct grig_call *c)
-{
-    bool beat = c->req.op == BROKER_GROUP_BEAT;
-    struct slice id = beat ? c->req.beat.member : c->req.join.member;
-    ck_assert(c->answered && id.size > 0);
-    return grig_text(c->rig, id);
-}
-
-const char *grig_told(struct grig_call *c)
-{
-    const struct broker_group_beat *b = &c->req.beat;
-    struct buf out = {0};
-    ck_assert(c->answered && c->req.op == BROKER_GROUP_BEAT);
-    if (!b->has_assignment)
-        return "-";
-    for (size_t i = 0; i < b->assignment_count; i++) {
-        const struct broker_group_topic *t = &b->assignment[i];
-        buf_printf(&out, "%s%s:", i == 0 ? "" : ";", (const char *)t->name.p);
-        for (size_t k = 0; k < t->count; k++)
-            buf_printf(&out, "%s%d", k == 0 ? "" : ",", t->partitions[k]);
-    }
-    const char *text = grig_text(c->rig, buf_slice(&out));
-    buf_deinit(&out);
-    return text;
-}
-
-struct group *grig_group(struct grig *g, const char *name)
-{
-    return groups_find(g->groups, slice_str(name == NULL ? "g" : name));
-}
-
-struct group_member *grig_member(struct grig *g, const char *id)
-{
-    struct group *group = grig_group(g, NULL);
-    ck_assert_ptr_nonnull(group);
-    return group_find_member(group, slice_str(id));
-}
-
-const char *grig_group_state(struct grig *g)
-{
-    const struct group *group = grig_group(g, NULL);
-    return group == NULL ? "none" : broker_group_state_text(group->state);
-}
-
-const char *grig_offset(struct grig *g, const char *group, const char *topic, int32_t partition)
-{
-    struct broker_group_offset o;
-    struct buf out = {0};
-    struct group *in = grig_group(g, group);
-    if (in == NULL || groups_view_offset(g->groups, in, slice_str(topic), partition, &o) != 0)
-        return "-";
-    buf_printf(&out, "%" PRId64 " epoch %d '%.*s'", o.offset, o.leader_epoch, (int)o.metadata.size,
-               (const char *)o.metadata.p);
-    const char *text = grig_text(g, buf_slice(&out));
-    buf_deinit(&out);
-    return text;
 }

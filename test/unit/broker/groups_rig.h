@@ -87,11 +87,14 @@ struct grig {
     bool settle_held;
     bool dying;
     bool blind; /* no engine beside it reads the log */
+    bool torn;  /* a tombstone was lost: an offset or an empty group may be in the log and not in
+                   memory, until it expires again */
     size_t answers;
     size_t open; /* requests without answer */
     int64_t mono;
     int64_t wall;
     uint64_t seed;
+    unsigned number; /* for messages */
 };
 
 /* NULL and 0 are "not told" unless said otherwise. */

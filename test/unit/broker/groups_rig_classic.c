@@ -50,7 +50,7 @@ void grig_trio(struct grig *g, struct grig_trio *t)
 int grig_main(const char *suite, const TTest *const *tests, size_t count)
 {
     TCase *tc = tcase_create(suite);
-    tcase_set_timeout(tc, 60);
+    tcase_set_timeout(tc, getenv("KAURI_TEST_LONG") != NULL ? 1200 : 60);
     for (size_t i = 0; i < count; i++)
         tcase_add_test(tc, tests[i]);
     Suite *s = suite_create(suite);

@@ -62,14 +62,8 @@ static const struct refusal refusals[] = {
      .op = BROKER_GROUP_SYNC,
      .who = WHO_STRANGER,
      .status = BROKER_UNKNOWN_MEMBER},
-    {.what = "old sync",
-     .op = BROKER_GROUP_SYNC,
-     .off = -1,
-     .status = BROKER_ILLEGAL_GENERATION},
-    {.what = "future sync",
-     .op = BROKER_GROUP_SYNC,
-     .off = 1,
-     .status = BROKER_ILLEGAL_GENERATION},
+    {.what = "old sync", .op = BROKER_GROUP_SYNC, .off = -1, .status = BROKER_ILLEGAL_GENERATION},
+    {.what = "future sync", .op = BROKER_GROUP_SYNC, .off = 1, .status = BROKER_ILLEGAL_GENERATION},
     {.what = "fenced sync",
      .op = BROKER_GROUP_SYNC,
      .instance = "i",
@@ -277,8 +271,7 @@ START_TEST(too_large)
     buf_printf(&assign, "%s=%s%s", t.a, big, "x");
     buf_append_u8(&assign, 0);
     REFUSED(&g,
-            SYNC(&g, .member = t.a, .generation = t.generation,
-                 .assign = (const char *)assign.p),
+            SYNC(&g, .member = t.a, .generation = t.generation, .assign = (const char *)assign.p),
             BROKER_BUSY);
     grig_trio_sync(&g, &t);
     buf_deinit(&assign);

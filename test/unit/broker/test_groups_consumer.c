@@ -201,8 +201,7 @@ START_TEST(subscription_changes)
     TOLD(BEAT(&g, .member = "a", .topics = "t"), 1, "t:0");
     TOLD(BEAT(&g, .member = "a", .generation = 1, .topics = "u,t,u"), 2, "t:0;u:0,1");
     TOLD(BEAT(&g, .member = "a", .generation = 2, .topics = "t,u"), 2, "-"); /* the same */
-    TOLD(BEAT(&g, .member = "a", .generation = 2, .topics = "u", .owned = "t:0;u:0,1"), 2,
-         "u:0,1");
+    TOLD(BEAT(&g, .member = "a", .generation = 2, .topics = "u", .owned = "t:0;u:0,1"), 2, "u:0,1");
     TOLD(BEAT(&g, .member = "a", .generation = 2, .owned = "u:0,1"), 3, "-");
     TOLD(BEAT(&g, .member = "a", .generation = 3, .topics = "", .owned = ""), 4, "");
     STATE(&g, "Stable");
@@ -299,8 +298,7 @@ START_TEST(assignors)
     TOLD(BEAT(&g, .member = "a", .generation = 1, .owned = "t:0,1"), 2, "-");
     TOLD(BEAT(&g, .member = "b", .generation = 2), 2, "t:2");
     EPOCH(BEAT(&g, .member = "a", .generation = 2, .assignor = "uniform"), 3);
-    REFUSED(&g, BEAT(&g, .member = "a", .generation = 3, .assignor = "x"),
-            BROKER_UNKNOWN_ASSIGNOR);
+    REFUSED(&g, BEAT(&g, .member = "a", .generation = 3, .assignor = "x"), BROKER_UNKNOWN_ASSIGNOR);
     grig_deinit(&g);
 }
 END_TEST

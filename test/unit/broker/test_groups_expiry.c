@@ -10,11 +10,10 @@
 #define KEEP_MS  (INT64_C(10) * 60000)
 #define CHECK_MS 60000
 
-static const char *const sets[] = {"group.initial.rebalance.delay.ms=0",
-                                   "offsets.retention.minutes=10",
-                                   "offsets.retention.check.interval.ms=60000",
-                                   "group.max.session.timeout.ms=100000000",
-                                   "group.consumer.session.timeout.ms=100000000", NULL};
+static const char *const sets[] = {
+    "group.initial.rebalance.delay.ms=0",          "offsets.retention.minutes=10",
+    "offsets.retention.check.interval.ms=60000",   "group.max.session.timeout.ms=100000000",
+    "group.consumer.session.timeout.ms=100000000", NULL};
 
 #define TOOL(g, ...) COMMIT(g, .generation = -1, __VA_ARGS__)
 

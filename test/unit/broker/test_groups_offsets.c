@@ -64,9 +64,9 @@ START_TEST(members_commit)
            BROKER_OK);
     ck_assert_str_eq(grig_offset(&g, NULL, "t", 0), "5 epoch -1 ''");
     ck_assert_int_eq(grig_member(&g, t.b)->session.at, g.groups->now + 10000);
-    ANSWER(COMMIT(&g, .member = t.s, .instance = "i", .generation = t.generation,
-                  .offsets = "t:0=6"),
-           BROKER_OK);
+    ANSWER(
+        COMMIT(&g, .member = t.s, .instance = "i", .generation = t.generation, .offsets = "t:0=6"),
+        BROKER_OK);
     PARKED(JOIN(&g, .member = t.a));
     ANSWER(COMMIT(&g, .member = t.b, .generation = t.generation, .offsets = "t:0=7"), BROKER_OK);
     grig_trio_join(&g, &t);
@@ -397,9 +397,13 @@ START_TEST(forget_meanwhile)
     g.disk = GRIG_DISK_HELD;
     struct grig_call *a = TOOL(&g, .offsets = "t:0=2;t:1=2");
     struct grig_call *b = FORGET(&g, .offsets = "t:0;t:1");
-    struct grig_call *c = TOOL(&g, .offsets = "t:1=3");
-    grig_disk(&g, 3, 0);
+    grig_disk(&g, 2, 0); /* also what was not there yet */
     ANSWER(a, BROKER_OK);
+    ANSWER(b, BROKER_OK);
+    ck_assert_str_eq(grig_offset(&g, NULL, "t", 1), "-");
+    b = FORGET(&g, .offsets = "t:1");
+    struct grig_call *c = TOOL(&g, .offsets = "t:1=3");
+    grig_disk(&g, g.wait_count, 0);
     ANSWER(b, BROKER_OK);
     ANSWER(c, BROKER_OK);
     ck_assert_str_eq(grig_offset(&g, NULL, "t", 0), "-");

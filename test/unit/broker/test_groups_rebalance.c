@@ -196,8 +196,8 @@ START_TEST(rejoin_in_stable)
     STATE(&g, "Stable");
     ck_assert_int_eq(b->req.join.generation, t.generation);
     ck_assert_uint_eq(b->req.join.member_count, 0);
-    struct grig_call *sync = SYNC(&g, .member = t.b, .generation = t.generation,
-                                  .type = "consumer", .protocol = "range");
+    struct grig_call *sync = SYNC(&g, .member = t.b, .generation = t.generation, .type = "consumer",
+                                  .protocol = "range");
     ANSWER(sync, BROKER_OK);
     ck_assert_str_eq(grig_text(&g, sync->req.sync.assignment), "B");
     b = JOIN(&g, .member = t.b, .protocols = "range=other,sticky=nb");

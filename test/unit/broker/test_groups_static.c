@@ -277,14 +277,9 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {follower_back_in_stable,
-                                  leader_back_in_stable,
-                                  back_with_another_choice,
-                                  back_in_preparing,
-                                  back_in_completing,
-                                  back_on_a_full_disk,
-                                  back_and_something_else,
-                                  leaves_by_instance_and_by_id,
-                                  history};
+    const TTest *const tests[] = {
+        follower_back_in_stable, leader_back_in_stable,        back_with_another_choice,
+        back_in_preparing,       back_in_completing,           back_on_a_full_disk,
+        back_and_something_else, leaves_by_instance_and_by_id, history};
     return GRIG_MAIN("broker/groups_static", tests);
 }
