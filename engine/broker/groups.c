@@ -4,6 +4,7 @@
  */
 #include "engine/broker/groups.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -236,18 +237,22 @@ void groups_answer(struct groups *gs, struct broker_group *req, enum broker_stat
     gs->env.ready(gs->env.ctx, req);
 }
 
+/* Results are a few small pieces, and thousands of requests may have theirs at once (a commit or a
+ * join waits for the disk): an allocation for each piece, where an arena begins with 4 KiB. */
+struct groups_piece {
+    struct groups_piece *next;
+    _Alignas(max_align_t) uint8_t bytes[];
+};
+
 void *groups_alloc(struct broker_group *req, size_t count, size_t size)
 {
-    ASSERT(size > 0);
-    struct arena *a = req->priv.state;
-    if (a == NULL) {
-        a = assert_memory(calloc(1, sizeof *a), sizeof *a);
-        arena_init(a, 0);
-        req->priv.state = a;
-    }
-    void *p = arena_array(a, count, size);
-    ASSERT(p != NULL);
-    return p;
+    ASSERT(size > 0 && count <= (PTRDIFF_MAX - sizeof(struct groups_piece)) / size);
+    size_t all = sizeof(struct groups_piece) + count * size;
+    struct groups_piece *piece = assert_memory(calloc(1, all), all);
+    piece->next = req->priv.state;
+    req->priv.state = piece;
+    ASSERT((uintptr_t)piece->bytes % _Alignof(max_align_t) == 0);
+    return piece->bytes;
 }
 
 struct slice groups_copy(struct broker_group *req, struct slice s)
@@ -262,11 +267,11 @@ struct slice groups_copy(struct broker_group *req, struct slice s)
 
 void groups_release(void *results)
 {
-    struct arena *a = results;
-    if (a == NULL)
-        return;
-    arena_deinit(a);
-    free(a);
+    for (struct groups_piece *piece = results, *next; piece != NULL; piece = next) {
+        next = piece->next;
+        ASSERT(next != piece);
+        free(piece);
+    }
 }
 
 /* --- deletion --- */
