@@ -16,7 +16,7 @@
 #include "engine/base/assert.h"
 
 #define ARENA_ALIGN     16
-#define ARENA_BLOCK_MIN (4u * 1024)
+#define ARENA_BLOCK_MIN (2u * 1024)
 #define ARENA_BLOCK_MAX (1024u * 1024)
 
 struct arena_block {

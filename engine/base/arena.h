@@ -2,7 +2,7 @@
  *
  * arena: memory with the lifetime of one request: bump allocation, everything freed at once.
  *
- *   arena -> [block 4 KiB] -> [block] -> ...      a block doubles up to 1 MiB; larger asks get
+ *   arena -> [block 2 KiB] -> [block] -> ...      a block doubles up to 1 MiB; larger asks get
  *                                                 a block of their own
  *
  * Invariants: A1 `used <= limit`; A2 pointers stay valid until reset or deinit.
