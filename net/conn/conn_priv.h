@@ -38,9 +38,10 @@
 #define CONN_HEAD          4u           /* the size before a frame */
 #define CONN_BUFFER_SIZE   (64u * 1024) /* of the shared read and gather buffers */
 #define CONN_GROW          16u
-#define CONN_SPARES_MIN    64 /* spare requests, each about 5 KiB, that are always kept */
+#define CONN_SPARES_MIN    64 /* spare requests, each about 3 KiB, that are always kept */
 #define CONN_SPARES_MAX    4096
 #define CONN_TRIM_MS       1000
+#define CONN_GIVE_BACK     1024 /* so many freed at once: their memory goes back to the kernel */
 #define CONN_LINGER_MS     1000
 #define CONN_RETRY_MS      100   /* after accept failed for want of something */
 #define CONN_LOG_MS        10000 /* between two lines of one kind */

@@ -15,6 +15,7 @@
  * read, and then no event would ever come.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <sys/sendfile.h>
 
 #include "net/conn/conn_priv.h"
@@ -75,7 +76,10 @@ void conn_write_trim(struct conn_front *f)
     if (f->now_ms < f->trim_ms)
         return;
     size_t above = f->spare_count > CONN_SPARES_MIN ? f->spare_count - CONN_SPARES_MIN : 0;
-    conn_write_free_spares(f, f->spare_low < above ? f->spare_low : above);
+    size_t count = f->spare_low < above ? f->spare_low : above;
+    conn_write_free_spares(f, count);
+    if (count >= CONN_GIVE_BACK)
+        (void)malloc_trim(0); /* else the holes between what lives stay ours */
     bool more = f->spare_count > CONN_SPARES_MIN;
     f->trim_ms = more ? f->now_ms + CONN_TRIM_MS : INT64_MAX;
     f->spare_low = f->spare_count;
