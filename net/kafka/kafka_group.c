@@ -32,7 +32,8 @@ struct broker_group *kafka_group_new(struct kafka_call *c, enum broker_group_op 
     struct broker_group *req = kafka_alloc(c, 1, sizeof *req);
     if (req == NULL)
         return NULL;
-    if (c->r->conn != NULL)
+    bool joins = op == BROKER_GROUP_JOIN || op == BROKER_GROUP_BEAT; /* nobody else's is kept */
+    if (joins && c->r->conn != NULL)
         conn_peer_host(c->r->conn, host + 1);
     *req = (struct broker_group){.op = op,
                                  .group = group,
