@@ -177,11 +177,21 @@ bool broker_groups_has_ready(const struct broker_groups *bg)
            (bg->phase == BROKER_GROUPS_REPLAY && !bg->warm.out);
 }
 
+/* There are rows, and nothing but time stands between them and the view. Waiting for a worker or
+ * for the end of loading is not for a timer: the loop would turn without rest. */
+static bool broker_groups_view_may(const struct broker_groups *bg)
+{
+    const struct coord *c = bg->broker->coord;
+    ASSERT(bg->rows != NULL);
+    return bg->phase == BROKER_GROUPS_READY && group_rows_due(bg->rows) && !coord_view_busy(c) &&
+           !coord_view_lost(c);
+}
+
 int64_t broker_groups_next_ms(const struct broker_groups *bg)
 {
     int64_t next = groups_next_ms(bg->engine);
     ASSERT(next >= 0);
-    if (group_rows_due(bg->rows) && bg->next_view_ms < next)
+    if (broker_groups_view_may(bg) && bg->next_view_ms < next)
         next = bg->next_view_ms;
     return next;
 }
@@ -189,9 +199,7 @@ int64_t broker_groups_next_ms(const struct broker_groups *bg)
 void broker_groups_view(struct broker_groups *bg, bool now)
 {
     struct broker *b = bg->broker;
-    if (bg->phase != BROKER_GROUPS_READY || !group_rows_due(bg->rows) ||
-        coord_view_busy(b->coord) || coord_view_lost(b->coord) ||
-        (!now && broker_now(b) < bg->next_view_ms))
+    if (!broker_groups_view_may(bg) || (!now && broker_now(b) < bg->next_view_ms))
         return;
     ASSERT(!group_rows_busy(bg->rows));
     bg->next_view_ms = broker_now(b) + BROKER_GROUPS_VIEW_MS;
