@@ -6,6 +6,7 @@ measurement that went wrong in the middle is none.
 """
 import contextlib
 import json
+import os
 import re
 import resource
 import shutil
@@ -25,13 +26,17 @@ class Failed(Exception):
     """One line for people."""
 
 
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
 class Broker:
-    def __init__(self, program, data, url, settings=(), descriptors=None):
+    def __init__(self, program, data, url, settings=(), descriptors=None, port=None):
         self.data, self.url = data, url
         self.log = data.with_suffix(".log")
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
+        self.port = port or free_port()
         command = [program, "serve", "--data", data, "--native", url,
                    "--kafka", f"127.0.0.1:{self.port}"]
         for setting in settings:
@@ -64,6 +69,11 @@ class Broker:
         rss, anon = (int(re.search(rf"^{key}:\s+(\d+) kB", text, re.M)[1]) * 1024
                      for key in ("Rss", "Anonymous"))
         return anon, rss - anon
+
+    def cpu_s(self):
+        """Processor time it has used, of all its threads."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def descriptors(self):
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
@@ -148,14 +158,37 @@ class Lab:
             arguments += ["--" + name.replace("_", "-"), value]
         return self.run("bench_kafka", mode, *arguments)["row"]
 
+    @contextlib.contextmanager
+    def groups(self, mode, says, **options):
+        """A load of groups that has said `says`: calling what is given waits for its figures."""
+        command = [str(self.build / "bench" / "bench_groups"), mode]
+        for name, value in options.items():
+            command += ["--" + name.replace("_", "-"), str(value)]
+        load = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+        def figures():
+            out, problem = load.stdout.read(), load.stderr.read()
+            if load.wait() != 0:
+                raise Failed(f"{' '.join(command)}\n{problem.strip()}")
+            return json.loads(out)
+
+        try:
+            if says and load.stdout.readline() != says + "\n":
+                figures()
+            yield figures
+        finally:
+            if load.poll() is None:
+                load.kill()
+            load.wait()
+
     # ---- brokers ----
 
-    def start(self, data=None, settings=(), descriptors=None):
+    def start(self, data=None, settings=(), descriptors=None, port=None):
         """A new broker, on a new folder unless `data` is one."""
         self.count += 1
         data = data or self.folder / f"data-{self.count}"
         url = f"ipc://{self.sockets}/{self.count}.sock"
-        broker = Broker(self.build / "cli" / "kauri", data, url, settings, descriptors)
+        broker = Broker(self.build / "cli" / "kauri", data, url, settings, descriptors, port)
         self.running.append(broker)
         return broker
 

@@ -7,6 +7,8 @@ import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from lab import Failed
+
 SIZES = ("170B", "16KiB", "64KiB", "1MiB")
 RECORDS = (100, 1024)
 PROBE_S = 0.05  # between two looks at a broker's memory
@@ -340,5 +342,126 @@ def topics_again(lab, broker, count):
                        note=f"RssAnon {anon / 1e6:.1f} MB")
 
 
+# ---- consumer groups, on the Kafka front ----
+
+GROUPS = {"groups": 1000, "members": 10, "links": 100}
+MODELS = (("classic", 0), ("consumer", 1))
+
+
+def group_options(lab, broker, topic, partitions, **options):
+    if lab.records:
+        options["groups"] = min(options.get("groups", 1), lab.records)
+    return dict(options, port=broker.port, topic=topic, partitions=partitions)
+
+
+def groups_idle(lab):
+    """Members that only heartbeat, every 3 s."""
+    hold_s = lab.seconds(20, 6)
+    for model, newer in MODELS:
+        lab.report.title(f"Kafka front: 1,000 groups of 10 members, {model} protocol, idle")
+        with lab.broker() as broker:
+            lab.topic(broker, "idle", 10)
+            options = group_options(lab, broker, "idle", 10, newer=newer, hold_ms=1000 * hold_s,
+                                    **GROUPS)
+            with lab.groups("members", "settled", **options) as figures:
+                used, begin, most = broker.cpu_s(), time.monotonic(), 0
+                while time.monotonic() - begin < hold_s - 0.5:
+                    most = max(most, broker.memory()[0])
+                    time.sleep(4 * PROBE_S)
+                cpu = (broker.cpu_s() - used) / (time.monotonic() - begin)
+                anon, files = broker.memory()
+                row = figures()
+        lab.report.row("all joined and assigned", row["settle_s"] * 1000, "ms")
+        lab.report.row("heartbeats", row["beats_s"], "1/s", note=f"broker's CPU {cpu * 100:.0f} %")
+        lab.report.latency("heartbeat", row)
+        lab.report.row("memory (RssAnon), the most since all joined", most, "B")
+        lab.report.row("memory then", anon, "B", note=f"RssFile {files / 1e6:.1f} MB")
+        lab.report.budget(f"1,000 {model} groups of 10 members, idle", anon, "B", 64e6,
+                          note=f"RssFile {files / 1e6:.1f} MB, CPU {cpu * 100:.0f} %")
+
+
+COMMIT_RECORDS = 100_000
+COMMITS = ((1, 1), (1, 8), (1, 32), (10, 1), (10, 8))  # partitions a request, requests in flight
+
+
+def commit_load(lab, broker, seconds, items, window):
+    options = group_options(lab, broker, "commit", 10, links=100, items=items, window=window,
+                            offsets=COMMIT_RECORDS // 20, duration_ms=int(1000 * seconds))
+    used, begin = broker.cpu_s(), time.monotonic()
+    with lab.groups("commit", "", **options) as figures:
+        row = figures()
+    return dict(row, cpu=(broker.cpu_s() - used) / (time.monotonic() - begin))
+
+
+def commit_topic(lab, broker):
+    lab.topic(broker, "commit", 10)
+    lab.client("produce", "fill", broker, "commit", partitions=10, records=COMMIT_RECORDS,
+               linger_ms=5)
+
+
+def groups_commit(lab):
+    """100 clients, each the one member of a group of its own."""
+    rows = {}
+    lab.report.title("Kafka front: OffsetCommit, 100 clients; offsets a second")
+    with lab.broker() as broker:
+        commit_topic(lab, broker)
+        for items, window in COMMITS:
+            disk = lab.disk_us()
+            row = commit_load(lab, broker, lab.seconds(10, 2), items, window)
+            rows[items, window] = row
+            lab.report.row(f"{items} a request, {window} in flight", row["offsets_s"], "1/s",
+                           1e6 / disk, "pwrite + fdatasync", row,
+                           f"{row['requests_s']:,.0f} requests/s, CPU {row['cpu'] * 100:.0f} %")
+            lab.report.latency("  a request", row, disk, "pwrite + fdatasync")
+        anon, files = broker.memory()
+        lab.report.row("memory (RssAnon) then", anon, "B", note=f"RssFile {files / 1e6:.1f} MB")
+    for items, words in ((1, "one a request"), (10, "10 a request")):
+        key = max((k for k in rows if k[0] == items), key=lambda k: rows[k]["offsets_s"])
+        row = rows[key]
+        lab.report.budget(f"durable commits, {words}", row["offsets_s"], "1/s", 100e3, True,
+                          note=f"{key[1]} in flight; p50 {row['p50_us'] / 1000:.1f} ms, "
+                               f"p99 {row['p99_us'] / 1000:.1f} ms")
+
+
+def groups_ready(lab):
+    """kill -9 of a broker with groups and offsets, and with a long log of commits besides."""
+    lab.report.title("broker: start after kill -9 with 1,000 groups, 10,000 members, 100,000 offsets")
+    for words, seconds in (("just committed", 0), ("behind a run of commits", lab.seconds(10, 2))):
+        broker = lab.start()
+        try:
+            broker.ready()
+            options = group_options(lab, broker, "many", 100, commit=1, **GROUPS)
+            groups = options["groups"]
+            lab.topic(broker, "many", 100)
+            lab.client("produce", "fill", broker, "many", partitions=100, records=100_000,
+                       linger_ms=5)
+            with lab.groups("members", "settled", **options) as figures:
+                figures()
+            if seconds:
+                commit_topic(lab, broker)
+                row = commit_load(lab, broker, seconds, 1, 32)
+                words += f", {row['count'] / 1e6:.1f} M"
+            broker.kill()
+            groups_again(lab, broker, groups, words)
+        finally:
+            lab.remove(broker)
+
+
+def groups_again(lab, broker, groups, words):
+    with lab.groups("first", "waiting", port=broker.port, groups=groups) as figures:
+        broker = lab.start(broker.data, port=broker.port)
+        row = figures()
+    first = (row["fetched_ns"] - broker.begin_ns) / 1e6
+    if row["offsets"] != groups * 100:
+        raise Failed(f"{row['offsets']:.0f} offsets are left of {groups * 100}")
+    lab.report.row(f"{words}: to `ready`, as it says", broker.said_ms(), "ms")
+    lab.report.row("  to the first answer about offsets", first, "ms")
+    lab.report.row("  and all offsets fetched", (row["all_ns"] - row["fetched_ns"]) / 1e6, "ms")
+    anon, files = broker.memory()
+    lab.report.row("  memory (RssAnon) then", anon, "B", note=f"RssFile {files / 1e6:.1f} MB")
+    lab.report.budget(f"groups after kill -9, {words}", first, "ms", 300)
+    broker.stop()
+
+
 ALL = (limits, append, rounds, start, memory, produce, acks, partitions, durable, drain, kafka,
-       latency, topics, ready)
+       latency, topics, ready, groups_idle, groups_commit, groups_ready)
