@@ -172,7 +172,8 @@ class Crowd:
         owner, faults = {}, []
         for m in self.all:
             for o in m.history:
-                for p in o.partitions if o.why == "assigned" else ():
+                # -1: the client knew no generation any more when it was asked.
+                for p in o.partitions if o.why == "assigned" and o.generation != -1 else ():
                     other = owner.setdefault((o.generation, p), m.name)
                     if other != m.name:
                         faults.append(f"{self.group}-{p}: {other} and {m.name} in generation {o.generation}")
@@ -186,7 +187,8 @@ class Crowd:
                 since[p] = o.at_us
             for p in list(since.keys() - o.partitions):
                 out.append((p, since.pop(p), o.at_us, o.why))
-        end = member.killed_us or FOREVER_US
+        # One that leaves while there is no broker may end without having said that it gave up.
+        end = member.killed_us or member.ended_us or FOREVER_US
         return out + [(p, begin, end, "ended") for p, begin in since.items()]
 
     def judge_times(self):
@@ -294,9 +296,10 @@ def gather(home, address, kinds, partitions, seed):
 class Told:
     """A member made of words: rows of (ms, why, generation, partitions)."""
 
-    def __init__(self, name, *rows, killed_ms=None, got=(), commits=()):
+    def __init__(self, name, *rows, killed_ms=None, ended_ms=None, got=(), commits=()):
         self.name, self.got, self.ended = name, list(got), False
         self.killed_us = killed_ms and killed_ms * 1000
+        self.ended_us = ended_ms and ended_ms * 1000
         self.commits = [(0, offsets) for offsets in commits]
         self.history = [membership.Owns({"at_us": ms * 1000, "why": why, "generation": g, "partitions": ps})
                         for ms, why, g, ps in rows]
@@ -319,12 +322,15 @@ def self_test():
     dead = Told("a", (0, "assigned", 1, [0]), killed_ms=1000)
     heir, greedy = Told("b", (4000, "assigned", 2, [0])), Told("b", (2000, "assigned", 2, [0]))
     late = Told("a", (0, "assigned", 1, [0]), (20000, "lost", 1, []))
+    gone = Told("a", (0, "assigned", 1, [0]), ended_ms=1500)
     cases = (("a move in order", told(a, good), False),
              ("two owners in a generation", told(a, twice), True),
              ("owned before it was given up", told(a, early), True),
              ("the same with member epochs", told(a, early, model="consumer"), True),
              ("an heir after a session", told(dead, heir), False),
              ("an heir before it", told(dead, greedy), True),
+             ("an heir of one that ended without a word", told(gone, greedy), False),
+             ("an heir before such an end", told(gone, Told("b", (1000, "assigned", 2, [0]))), True),
              ("an heir of one that stands still", told(late, heir, pauses={"a": [(500, 19000)]}), False),
              ("one that stood still and does not give up", told(late, heir, pauses={"a": [(500, 9000)]}), True))
     faults = [f"self-test: {what}: judged the other way" for what, made, bad in cases

@@ -40,7 +40,7 @@ class Joined:
         self.history, self.got, self.commits, self.refused = [], [], [], []
         self.error, self.left, self.ended = None, False, False
         self.news = threading.Condition()
-        self.paused_us = self.killed_us = None
+        self.paused_us = self.killed_us = self.ended_us = None
         with open(self.log_path, "ab") as log:
             self.child = subprocess.Popen([*map(str, command), address], stdin=subprocess.PIPE,
                                           stdout=subprocess.PIPE, stderr=log,
@@ -64,7 +64,7 @@ class Joined:
                     self.error = f"not a line of the protocol: {text[:200]!r}"
                 self.news.notify_all()
         with self.news:
-            self.ended = True
+            self.ended, self.ended_us = True, time.time_ns() // 1000
             self.news.notify_all()
 
     def take(self, line):
