@@ -272,6 +272,9 @@ struct broker_groups *broker_groups_new(struct broker *b)
     ASSERT(bg->phase == BROKER_GROUPS_ROWS);
     ASSERT(bg->engine->loading);
     broker_groups_tick(bg);
+    struct bpart *p = broker_groups_bpart(bg);
+    if (p != NULL) /* ahead of all other partitions: everybody's offsets wait for it */
+        (void)bpart_use(p);
     return bg;
 }
 
