@@ -223,7 +223,8 @@ static void sim_join(struct sim_client *c)
 static void sim_divide(struct sim_call *call, const struct broker_group_join *j)
 {
     struct sim_client *c = call->client;
-    int32_t n = c->sim->partitions[c->topic], members = (int32_t)j->member_count;
+    c->divided = c->sim->partitions[c->topic];
+    int32_t n = c->divided, members = (int32_t)j->member_count;
     for (int32_t i = 0; i < members; i++) {
         struct buf *b = &call->assignments[i];
         int32_t from = i * n / members, to = (i + 1) * n / members;
@@ -247,7 +248,9 @@ static void sim_divide(struct sim_call *call, const struct broker_group_join *j)
 static void sim_sync(struct sim_client *c, const struct broker_group_join *j)
 {
     struct sim_call *call = sim_call(c, BROKER_GROUP_SYNC);
-    if (j->member_count > 0 && !j->skip_assignment)
+    if (j->member_count == 0)
+        c->divided = 0;
+    else if (!j->skip_assignment)
         sim_divide(call, j);
     sim_send(call);
 }
@@ -482,6 +485,8 @@ static void sim_act(struct sim_client *c)
     if (c->paused || c->call != NULL || s->now < c->until)
         return;
     c->until = s->now + 200 + (int64_t)random_below(&s->random, 600);
+    if (c->step == SIM_JOINED && c->divided > 0 && c->divided != s->partitions[c->topic])
+        c->step = SIM_IDLE; /* the topic grew: the leader asks for a rebalance */
     if (c->consumer) {
         if (c->step == SIM_JOINED && c->held_count > 0 && random_below(&s->random, 3) == 0)
             sim_commit(c);
@@ -596,6 +601,22 @@ static bool sim_group_settled(const struct sim *s, int group)
             if (holders[t][p] != (wanted[t] ? 1 : 0))
                 return false;
     return true;
+}
+
+void sim_dump(const struct sim *s)
+{
+    struct buf text = {0};
+    groups_dump(s->groups, &text);
+    fprintf(stderr, "%.*s", (int)text.size, (const char *)text.p);
+    buf_deinit(&text);
+    for (size_t i = 0; i < SIM_CLIENTS; i++) {
+        const struct sim_client *c = &s->clients[i];
+        if (c->alive)
+            fprintf(stderr, "%zu: g%d t%d %s (%s) %s generation %d holds %zu%s%s\n", i, c->group,
+                    c->topic, c->id, c->instance, c->member ? "member" : "out", c->generation,
+                    c->held_count, c->call != NULL ? " calls" : "",
+                    c->step == SIM_JOINED ? " joined" : "");
+    }
 }
 
 bool sim_settled(const struct sim *s)

@@ -41,7 +41,8 @@ struct sim_client {
     char id[128];
     char instance[32]; /* "" none */
     int32_t generation;
-    bool member; /* has a generation */
+    int32_t divided; /* classic leader: the partitions it divided; 0: does not lead */
+    bool member;     /* has a generation */
     bool paused;
     int64_t until; /* paused until; or next thing to do at */
     struct sim_tp held[SIM_TOPICS * SIM_PARTITIONS];
@@ -78,5 +79,7 @@ void sim_deinit(struct sim *s);
 void sim_step(struct sim *s);
 /* No more faults; every client that is alive comes back. */
 void sim_calm(struct sim *s);
+/* To stderr, for a seed that fails. */
+void sim_dump(const struct sim *s);
 /* J4: true when it holds. */
 bool sim_settled(const struct sim *s);

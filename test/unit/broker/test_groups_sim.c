@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * test_groups_sim: the group engine under clients that come, go, pause, die and lose answers, over
- * a log that is late, refuses and is cut off by restarts. KAURI_TEST_LONG=1 runs more seeds.
+ * a log that is late, refuses and is cut off by restarts. KAURI_TEST_LONG=1 runs more seeds,
+ * KAURI_TEST_SEED=N one.
  */
 #include <check.h>
 #include <stdio.h>
@@ -24,12 +25,8 @@ static void one_seed(uint64_t seed, size_t *commits, size_t *restarts)
         sim_step(&sim);
         calm++;
     }
-    if (!sim_settled(&sim)) {
-        struct buf text = {0};
-        groups_dump(sim.groups, &text);
-        printf("seed %llu:\n%.*s", (unsigned long long)seed, (int)text.size, (char *)text.p);
-        buf_deinit(&text);
-    }
+    if (!sim_settled(&sim))
+        sim_dump(&sim);
     ck_assert_msg(sim_settled(&sim), "seed %llu does not settle", (unsigned long long)seed);
     *commits += sim.commits;
     *restarts += sim.restarts;
@@ -39,7 +36,12 @@ static void one_seed(uint64_t seed, size_t *commits, size_t *restarts)
 START_TEST(by_seed)
 {
     size_t commits = 0, restarts = 0;
+    const char *only = getenv("KAURI_TEST_SEED");
     int count = getenv("KAURI_TEST_LONG") != NULL ? 1000 : 20;
+    if (only != NULL) {
+        one_seed(strtoull(only, NULL, 10), &commits, &restarts);
+        return;
+    }
     for (int i = 0; i < count; i++)
         one_seed((uint64_t)(_i * count + i + 1), &commits, &restarts);
     ck_assert_uint_gt(commits, 0);
