@@ -5,6 +5,7 @@ A check gets a Trial: the row (a client and how it joins), the broker, and a ref
 in C) of its own. It raises checks.Fault with the first thing that is wrong. CHECKS lists them with
 what a client must not lack for each.
 """
+import subprocess
 import time
 
 import checks
@@ -238,6 +239,34 @@ def check_static(t):
     back.leave()
 
 
+def check_mixed(t):
+    """A member of the consumer protocol and one of kauri's own share a group (KIP-848)."""
+    t.make(4)
+    member = t.join(auto_ms=1000)
+    t.settled(member)
+    broker = t.rig.broker
+    own = subprocess.Popen([str(harness.KAURI), "consume", "-g", t.group, t.topic, "-o", "start",
+                            "-f", "%p %o\n", "-s", broker.url], stdout=subprocess.PIPE, text=True,
+                           env=harness.environment(t.rig.home.path), preexec_fn=harness.die_with_parent)
+    t.rig.home.undo.append(own.kill)
+    good = harness.wait_for(lambda: len(member.owned) == 2, REJOIN_LIMIT_S)
+    want("the member keeps half", good, member.history)
+    kept = sorted(member.owned)
+    t.produce(3)
+    lines = [own.stdout.readline().split() for _ in range(6)]
+    equal("kauri's member reads the other half", sorted((int(p), int(o)) for p, o in lines),
+          [(p, o) for p in range(4) if p not in kept for o in range(3)])
+    harness.wait_for(lambda: len(member.got) >= 6, REJOIN_LIMIT_S)
+    equal("the member its own", sorted(member.got), [(p, o) for p in kept for o in range(3)])
+    t.committed()
+    own.terminate()
+    own.wait(REJOIN_LIMIT_S)
+    t.settled(member)
+    t.produce(1)
+    t.all_read(member, since=3)
+    member.leave()
+
+
 def refused(work, *words):
     """work() must fail with one of the words."""
     try:
@@ -347,4 +376,5 @@ CHECKS = (
     ("killed", (), check_killed),
     ("static", ("static",), check_static),
     ("admin", ("administer",), check_admin),
+    ("mixed", ("mixed",), check_mixed),
 )

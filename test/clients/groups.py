@@ -68,6 +68,10 @@ class Row:
         self.reference = fleet.Member(f"{name}-reference", command, rig.address, rig.home, **env)
         command, env = recipe()
         self.client = fleet.Member(name, command, rig.address, rig.home, **env)
+        if words.get("model") != "consumer":
+            self.client.lacks["mixed"] = "joins by the classic protocol"
+        elif rig.options.broker != "kauri":
+            self.client.lacks["mixed"] = "only kauri has a protocol of its own"
 
 
 class Rig:
