@@ -45,7 +45,7 @@ static int16_t group_record_key_number(enum group_record_kind kind)
     case GROUP_RECORD_REGEX:
         return 16;
     }
-    ASSERT(!"a kind of the enum");
+    ASSERT(false); /* a kind of the enum */
     return -1;
 }
 

@@ -302,7 +302,7 @@ def case_program(t):
                                "Amount: 99.99"])
     begin = time.monotonic()
     child.send_signal(signal.SIGINT)
-    t.empty_within(1.5)
+    t.empty_within(group_checks.LEFT_LIMIT_S)
     out, errors = child.communicate(timeout=10)
     equal("it ends well", (child.returncode, out.strip()), (0, "stopped"))
     t.sent = {0: 2}

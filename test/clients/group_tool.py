@@ -161,7 +161,7 @@ def run_tool(t):
     member = prepare(t)
     while_active(t)
     member.leave()
-    t.empty_within(1.0)
+    t.empty_within(4.0)
     rows = t.rows("--describe", "--group", t.group)
     equal("no owners", {r["CONSUMER-ID"] for r in rows}, {"-"})
     resets(t)
