@@ -179,6 +179,7 @@ int broker_open(const struct broker_env *env, struct broker **out)
     b->next_retention_ms = now + config_i64(env->config, CONFIG_RETENTION_CHECK_MS);
     b->next_flush_ms = b->next_space_ms = b->next_expire_ms = now + 1000;
     b->groups = broker_groups_new(b);
+    broker_counters_init(b);
     broker_check_space(b);
     *out = b;
     return 0;
@@ -430,6 +431,8 @@ void broker_check(const struct broker *b)
             ASSERT((p->part != NULL) == (p->state == BPART_ONLINE) || p->state == BPART_GONE);
             if (p->part != NULL)
                 part_check(p->part);
+            if (p->counters != NULL)
+                broker_counters_check(p->counters);
         }
     }
     ASSERT(partitions == b->partition_count);

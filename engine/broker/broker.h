@@ -183,9 +183,11 @@ struct broker_fetch_item {
     enum broker_status status;
     int64_t log_start;
     int64_t high_watermark;
-    int64_t next_good;  /* with BROKER_STORAGE */
-    struct slice bytes; /* whole batches, in the mapping; pinned until release */
+    int64_t next_good;   /* with BROKER_STORAGE */
+    struct slice bytes;  /* whole batches, in the mapping; pinned until release */
+    int64_t next_offset; /* behind the last of them */
     void *pin;
+    void *part; /* the broker's, inside its calls */
 };
 
 struct broker_fetch {

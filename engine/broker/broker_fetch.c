@@ -157,7 +157,9 @@ static enum broker_fetch_got broker_fetch_read(struct broker *b, struct bpart *p
         return BROKER_FETCH_FULL;
     }
     item->bytes = extent.bytes;
+    item->next_offset = extent.next_offset;
     item->pin = extent.pin;
+    item->part = p;
     return extent.next_offset < q.bound ? BROKER_FETCH_FULL : BROKER_FETCH_BYTES;
 }
 
@@ -200,6 +202,18 @@ static void broker_fetch_wait(struct broker *b, struct broker_fetch *req)
     }
 }
 
+/* What leaves, once a try is the last. */
+static void broker_fetch_count(const struct broker_fetch *req)
+{
+    ASSERT(req->priv.jobs == 0);
+    for (size_t i = 0; i < req->count; i++) {
+        const struct broker_fetch_item *item = &req->items[i];
+        ASSERT(item->bytes.size == 0 || item->part != NULL);
+        if (item->bytes.size > 0)
+            broker_counters_fetch(item->part, item->next_offset - item->offset, item->bytes.size);
+    }
+}
+
 static void broker_fetch_try(struct broker *b, struct broker_fetch *req)
 {
     ASSERT(req->priv.jobs == 0);
@@ -226,6 +240,7 @@ static void broker_fetch_try(struct broker *b, struct broker_fetch *req)
     if (req->priv.jobs > 0)
         return; /* tried again when the bytes are in memory */
     if (answer || req->priv.enough || got >= req->min_size) {
+        broker_fetch_count(req);
         broker_fetch_finish(b, req);
         return;
     }

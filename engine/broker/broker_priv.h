@@ -10,6 +10,7 @@
 #pragma once
 
 #include "engine/broker/broker.h"
+#include "engine/broker/broker_counters.h"
 #include "engine/broker/broker_groups.h"
 #include "engine/broker/catalog.h"
 #include "engine/broker/config.h"
@@ -39,9 +40,10 @@ struct bpart {
     struct list load;  /* in broker->loads, to be opened in the background */
     struct list waits; /* struct broker_fetch_wait */
     struct list held;  /* of produce requests: batches that came while it is LOADING, in order */
-    int64_t retry_ms;  /* FAILED: a use behind this opens it again; monotonic */
-    int64_t shown;     /* what consumers saw while durability was os, not durable yet */
-    int64_t trimming;  /* of the round that is out: part->trim_to when it began */
+    struct bpart_counters *counters; /* owned; NULL until something is counted */
+    int64_t retry_ms;                /* FAILED: a use behind this opens it again; monotonic */
+    int64_t shown;    /* what consumers saw while durability was os, not durable yet */
+    int64_t trimming; /* of the round that is out: part->trim_to when it began */
     int32_t index;
     uint32_t jobs; /* rounds, loads, warms and queries under way */
     enum bpart_state state;
@@ -85,6 +87,7 @@ struct topic {
 struct broker_round {
     struct round round;
     struct broker *broker;
+    int64_t began_us; /* monotonic, of the round that is out */
     bool out;
 };
 
@@ -129,6 +132,7 @@ struct broker {
     struct heap fetch_deadlines;
     struct broker_space space;
     struct buf scratch; /* inflated batches */
+    struct broker_counters counters;
     size_t in_flight_size;
     int64_t pid_next;
     int64_t pid_limit;

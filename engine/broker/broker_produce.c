@@ -171,6 +171,8 @@ static enum broker_status broker_produce_append(struct bpart *p, struct broker_p
     switch (r) {
     case 0:
         ASSERT(pp->append.last_offset < p->part->reserved);
+        broker_counters_append(p, pp->append.base_offset, (size_t)pp->append.header.count,
+                               item->size, pp->now_ms);
         bpart_due(p);
         return BROKER_OK;
     case PART_DUPLICATE:

@@ -19,6 +19,23 @@ static struct bpart *broker_round_bpart(struct part *p)
     return p->owner;
 }
 
+static int64_t broker_round_now_us(const struct broker *b)
+{
+    ASSERT(b->env.clock != NULL);
+    return b->env.clock->mono_us(b->env.clock);
+}
+
+static void broker_round_count(const struct broker_round *br)
+{
+    struct broker_counters *c = &br->broker->counters;
+    int64_t now_us = broker_round_now_us(br->broker);
+    ASSERT(now_us >= br->began_us);
+    ASSERT(br->round.count > 0);
+    tally_add(&c->rounds[br->round.sync], now_us - br->began_us);
+    if (br->round.sync)
+        tally_add(&c->syncs, br->round.sync_us);
+}
+
 static void broker_round_staged(struct round *r, enum part_stage stage, int fatal)
 {
     struct broker_round *br = LIST_ENTRY(r, struct broker_round, round);
@@ -28,6 +45,7 @@ static void broker_round_staged(struct round *r, enum part_stage stage, int fata
     if (stage != PART_STAGE_FINISHED)
         return;
     br->out = false;
+    broker_round_count(br);
     if (fatal < 0)
         broker_fatal(b, "a write or sync in the data folder failed", fatal);
 }
@@ -82,6 +100,7 @@ static void broker_round_start(struct broker *b, unsigned sync)
     round_init(&br->round, b->io, sync == 1);
     br->round.staged = broker_round_staged;
     br->round.part_done = broker_round_part_done;
+    br->round.clock = b->env.clock;
     br->broker = b;
     while (br->round.count < max && !list_empty(&b->due[sync])) {
         struct bpart *p = LIST_ENTRY(list_pop(&b->due[sync]), struct bpart, due);
@@ -104,6 +123,8 @@ static void broker_round_start(struct broker *b, unsigned sync)
     if (br->round.count == 0)
         return;
     br->out = true;
+    br->began_us = broker_round_now_us(b);
+    b->counters.round_partitions += br->round.count;
     ASSERT(br->round.count <= max);
     round_submit(&br->round, b->env.work);
 }

@@ -147,6 +147,7 @@ static void broker_free_topic(struct topic *t)
     for (int32_t i = 0; i < t->record.partitions; i++) {
         ASSERT(list_empty(&t->parts[i]->waits));
         part_close(t->parts[i]->part);
+        free(t->parts[i]->counters);
         free(t->parts[i]);
     }
     catalog_deinit(&t->record);

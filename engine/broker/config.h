@@ -98,8 +98,10 @@ enum config_broker_key {
     CONFIG_OFFSETS_RETENTION_MINUTES,   /* offsets.retention.minutes */
     CONFIG_OFFSETS_RETENTION_CHECK_MS,  /* offsets.retention.check.interval.ms */
     CONFIG_OFFSET_METADATA_MAX,         /* offset.metadata.max.bytes */
+    CONFIG_GROUP_STUCK_MS,              /* group.stuck.ms */
+    CONFIG_METRICS_PARTITIONS_MAX,      /* metrics.partitions.max */
 };
-#define CONFIG_BROKER_KEY_COUNT 25
+#define CONFIG_BROKER_KEY_COUNT 27
 
 /* One row of the table, for help and describe. Static storage. */
 struct config_row {

@@ -239,6 +239,7 @@ void group_event_begin(struct group *g, enum broker_group_cause cause, const cha
     }
     struct group_event *e = &g->events[g->event_count % BROKER_GROUP_HISTORY_MAX];
     g->event_count++;
+    g->groups->rebalances_by_cause[cause]++;
     free(e->member);
     free(e->reason);
     *e = (struct group_event){.began_ms = g->groups->wall, .ended_ms = -1, .cause = cause};

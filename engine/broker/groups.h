@@ -228,9 +228,10 @@ struct groups {
     uint64_t topics_version; /* counts changes of the catalogue */
     struct arena scratch;    /* of one call */
     size_t running;          /* requests not answered yet */
-    struct list commits;     /* struct group_commit under way, in the order they came */
-    size_t commits_waiting;  /* of these: for records, or for an earlier one that does */
-    bool topics_changed;     /* since topics_version and `topics` were last brought up to date */
+    uint64_t rebalances_by_cause[BROKER_GROUP_CAUSE_COUNT];
+    struct list commits;    /* struct group_commit under way, in the order they came */
+    size_t commits_waiting; /* of these: for records, or for an earlier one that does */
+    bool topics_changed;    /* since topics_version and `topics` were last brought up to date */
     bool loading;
     bool stopping;
 };

@@ -422,14 +422,23 @@ static bool round_has_control(struct round *r)
     return false;
 }
 
+static int64_t round_now_us(const struct round *r)
+{
+    ASSERT(r->clock == NULL || r->clock->mono_us != NULL);
+    return r->clock == NULL ? 0 : r->clock->mono_us(r->clock);
+}
+
 static void round_run(struct work_job *job)
 {
     struct round *r = LIST_ENTRY(job, struct round, job);
     ASSERT(r->count > 0);
     ASSERT(r->result == 0);
     r->result = round_write_all(r);
+    int64_t began_us = round_now_us(r);
     if (r->result == 0 && r->sync && !PLANTED_ACK_BEFORE_SYNC)
         r->result = round_sync(r);
+    r->sync_us = round_now_us(r) - began_us;
+    ASSERT(r->sync_us >= 0);
     if (r->result == 0 && round_has_control(r)) {
         work_report(job, r->sync ? &r->durable : &r->written);
         r->result = round_control_all(r);

@@ -28,6 +28,7 @@
  */
 #pragma once
 
+#include "engine/base/clock.h"
 #include "engine/store/part.h"
 
 /* Bytes for one segment. */
@@ -88,7 +89,9 @@ struct round {
     struct list parts; /* struct part_round */
     size_t count;
     bool sync;
-    int result; /* 0 or -errno: fatal */
+    int result;                /* 0 or -errno: fatal */
+    const struct clock *clock; /* borrowed; NULL: nothing is timed. Nothing is decided by it */
+    int64_t sync_us;           /* how long the syncs took, with a clock */
     /* Owner thread: after the partitions' part_round_done of each stage ran. `fatal` is 0 or
      * -errno. */
     void (*staged)(struct round *r, enum part_stage stage, int fatal);

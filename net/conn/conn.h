@@ -247,6 +247,10 @@ int conn_open(const struct conn_options *o, struct conn_front **out) MUST_CHECK;
  * gives for the connections that come in here. Blocks while a name is looked up. 0, a condition or
  * -errno; after a failure `why` (room for CONN_WHY_SIZE bytes) holds one line. */
 int conn_listen(struct conn_front *f, const char *address, unsigned tag, char *why) MUST_CHECK;
+/* The same for those who accept by themselves: one socket that listens at the first address of
+ * HOST:PORT that works, and its port. *fd is owned. */
+int conn_socket(const char *address, bool loopback_only, int *fd, uint16_t *port,
+                char *why) MUST_CHECK;
 /* The port of the index-th listening socket, 0 when there is none. */
 uint16_t conn_listen_port(const struct conn_front *f, size_t index);
 
@@ -314,6 +318,9 @@ struct conn_stats {
     size_t out_size;       /* bytes */
 };
 void conn_stats(const struct conn_front *f, struct conn_stats *out);
+/* At most `max` connections, oldest first. fn changes nothing here. */
+void conn_each(const struct conn_front *f, size_t max, void (*fn)(void *ctx, const struct conn *c),
+               void *ctx);
 /* Walks all invariants; asserts. O(connections + requests). */
 void conn_check(const struct conn_front *f);
 /* Appends the state in lines of text, at most CONN_DUMP_MAX connections. */

@@ -181,3 +181,14 @@ void conn_dump(const struct conn_front *f, struct buf *out)
         conn_dump_one(LIST_ENTRY(node, struct conn, all), out);
     }
 }
+
+void conn_each(const struct conn_front *f, size_t max, void (*fn)(void *ctx, const struct conn *c),
+               void *ctx)
+{
+    size_t count = 0;
+    LIST_EACH (node, &f->all)
+        if (count++ < max)
+            fn(ctx, LIST_ENTRY(node, struct conn, all));
+        else
+            break;
+}

@@ -8,7 +8,8 @@
  *   conn_peer.c     the life of one connection: states, deadlines, end
  *   conn_read.c     bytes in, frames, holding back
  *   conn_write.c    answers, bytes out
- *   conn_dump.c     conn_check, conn_dump
+ *   conn_socket.c   a listening socket for others
+ *   conn_dump.c     conn_check, conn_dump, conn_each
  *
  * A connection's states, and the function of each arrow (conn_peer_state holds the table):
  *

@@ -14,15 +14,28 @@
 
 /* --- the way of a call ------------------------------------------------------------------------ */
 
+/* What kafka_each_peer was given. */
+struct kafka_peers {
+    void (*fn)(void *ctx, const struct kafka_peer *peer);
+    void *ctx;
+};
+
 static void kafka_log(const struct kafka *k, int level, const char *line)
 {
     if (k->options.log != NULL)
         k->options.log(k->options.ctx, level, line);
 }
 
+static int64_t kafka_now_us(const struct kafka *k)
+{
+    return k->options.clock->mono_us(k->options.clock);
+}
+
 void kafka_answer_pieces(struct kafka_call *c, const struct conn_piece *pieces, size_t count)
 {
     ASSERT(c->waiting == 0 && !list_linked(&c->link));
+    if (c->began_us != 0)
+        tally_add(&c->k->tallies[c->kind.api], kafka_now_us(c->k) - c->began_us);
     c->r->user = NULL;
     conn_answer(c->r, pieces, count);
 }
@@ -146,6 +159,7 @@ static void kafka_frame(void *ctx, struct conn *conn, struct conn_request *r)
     c->correlation_id = h.correlation_id;
     c->client_id = h.client_id;
     c->body = body;
+    c->began_us = e == 0 ? kafka_now_us(k) : 0;
     r->user = c;
     if (e == KP_UNKNOWN_VERSION && api == KP_API_API_VERSIONS)
         kafka_api_versions_unknown(c);
@@ -317,7 +331,36 @@ void kafka_stats(const struct kafka *k, struct kafka_stats *out)
                                 .running = k->running_count,
                                 .requests = k->requests,
                                 .refused = k->refused,
-                                .sessions = kafka_sessions_count(k->sessions)};
+                                .sessions = kafka_sessions_count(k->sessions),
+                                .accepted = c.accepted,
+                                .bytes_in = c.bytes_in,
+                                .bytes_out = c.bytes_out,
+                                .in_flight_size = c.in_flight_size};
+}
+
+void kafka_each_api(const struct kafka *k,
+                    void (*fn)(void *ctx, const char *api, const struct tally *t), void *ctx)
+{
+    for (unsigned i = 0; i < KP_API_COUNT; i++)
+        if (k->tallies[i].count > 0)
+            fn(ctx, kp_name((enum kp_api)i), &k->tallies[i]);
+}
+
+static void kafka_peer(void *ctx, const struct conn *c)
+{
+    const struct kafka_peers *to = ctx;
+    struct kafka_peer peer;
+    conn_peer(c, peer.address);
+    peer.id = conn_id(c);
+    peer.out_size = conn_out_size(c);
+    to->fn(to->ctx, &peer);
+}
+
+void kafka_each_peer(const struct kafka *k, size_t max,
+                     void (*fn)(void *ctx, const struct kafka_peer *peer), void *ctx)
+{
+    struct kafka_peers to = {fn, ctx};
+    conn_each(k->front, max, kafka_peer, &to);
 }
 
 void kafka_check(const struct kafka *k)

@@ -37,6 +37,7 @@
 struct broker;
 struct clock;
 struct kafka;
+struct tally;
 
 #define KAFKA_LISTENERS_MAX 8
 #define KAFKA_WHY_SIZE      256
@@ -91,8 +92,24 @@ struct kafka_stats {
     uint64_t requests;
     uint64_t refused; /* connections ended for a bad request */
     size_t sessions;  /* of fetches */
+    uint64_t accepted;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    size_t in_flight_size;
 };
 void kafka_stats(const struct kafka *k, struct kafka_stats *out);
+/* Every API that was called: its name and how long its requests took, from a frame to its answer
+ * (that was handed over, not sent). */
+void kafka_each_api(const struct kafka *k,
+                    void (*fn)(void *ctx, const char *api, const struct tally *t), void *ctx);
+struct kafka_peer {
+    uint64_t id;
+    char address[64]; /* as conn_peer */
+    size_t out_size;  /* bytes that wait for it to read */
+};
+/* At most `max` connections, oldest first. */
+void kafka_each_peer(const struct kafka *k, size_t max,
+                     void (*fn)(void *ctx, const struct kafka_peer *peer), void *ctx);
 /* Walks all invariants; asserts. */
 void kafka_check(const struct kafka *k);
 /* Appends the state in words. */

@@ -29,6 +29,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/clock.h"
 #include "engine/base/list.h"
+#include "engine/base/tally.h"
 #include "engine/broker/broker.h"
 #include "net/conn/conn.h"
 #include "net/kafka/kafka.h"
@@ -56,6 +57,7 @@ struct kafka {
     struct buf answer;               /* small answers are written here, see kafka_answer_written */
     uint64_t requests;
     uint64_t refused;
+    struct tally tallies[KP_API_COUNT]; /* from a frame to its answer */
     char cluster_id[23];
     int32_t node_id;
     uint64_t damaged[KAFKA_DAMAGED_MAX]; /* by hash; a ring */
@@ -69,6 +71,7 @@ struct kafka_call {
     struct list link;       /* k->running while with the broker */
     struct kp_kind kind;    /* of the request */
     int32_t correlation_id;
+    int64_t began_us; /* monotonic; 0: not counted, its header was wrong */
     struct slice client_id;
     struct slice body;
     void *request;  /* decoded; NULL where the handler reads the body itself */

@@ -47,6 +47,7 @@
 struct broker;
 struct clock;
 struct nano;
+struct tally;
 
 #define NANO_ITEMS_MAX        4096
 #define NANO_PARSE_SIZE_MAX   (8u * 1024 * 1024)
@@ -113,5 +114,9 @@ struct nano_stats {
     size_t ready_size;
 };
 void nano_stats(const struct nano *n, struct nano_stats *out);
+/* Every call of the protocol that was made: its name and how long it took, from its message to its
+ * answer (that is ready, not sent). */
+void nano_each_call(const struct nano *n,
+                    void (*fn)(void *ctx, const char *call, const struct tally *t), void *ctx);
 /* Walks all invariants; asserts. */
 void nano_check(const struct nano *n);

@@ -6,6 +6,7 @@
 #include "net/nano/nano_calls.h"
 
 #include "engine/base/assert.h"
+#include "engine/base/clock.h"
 #include "net/nano/nano_admin.h"
 #include "net/nano/nano_answers.h"
 #include "net/nano/nano_data.h"
@@ -42,8 +43,27 @@ static bool nano_calls_silent(const struct nano_call *c)
     return r != NULL && r->call_case == KAURI__CALL__CALL_PRODUCE && r->produce->acks == 0;
 }
 
+static void nano_calls_count(struct nano_call *c)
+{
+    const struct clock *clock = c->nano->options.clock;
+    if (c->request == NULL)
+        return;
+    ASSERT((unsigned)c->request->call_case < NANO_KINDS);
+    tally_add(&c->nano->tallies[c->request->call_case], clock->mono_us(clock) - c->began_us);
+}
+
+void nano_each_call(const struct nano *n,
+                    void (*fn)(void *ctx, const char *call, const struct tally *t), void *ctx)
+{
+    const ProtobufCMessageDescriptor *d = &kauri__call__descriptor;
+    for (unsigned i = 0; i < d->n_fields; i++)
+        if (d->fields[i].id < NANO_KINDS && n->tallies[d->fields[i].id].count > 0)
+            fn(ctx, d->fields[i].name, &n->tallies[d->fields[i].id]);
+}
+
 void nano_calls_finish(struct nano_call *c, Kauri__Status status, const char *message)
 {
+    nano_calls_count(c);
     if (nano_calls_silent(c)) {
         nano_call_free(c);
         return;

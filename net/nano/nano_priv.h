@@ -22,6 +22,7 @@
 #include "engine/base/arena.h"
 #include "engine/base/list.h"
 #include "engine/base/map.h"
+#include "engine/base/tally.h"
 #include "engine/broker/broker.h"
 #include "engine/broker/broker_group.h"
 #include "net/nano/nano.h"
@@ -56,6 +57,7 @@ struct nano_call {
     void *message; /* nanomsg's, owned; kept while the broker reads batches in it */
     size_t message_size;
     size_t size;           /* what it counts for in running_size or ready_size */
+    int64_t began_us;      /* monotonic */
     bool pinned;           /* a fetch whose bytes were not released yet */
     struct arena arena;    /* request and answer */
     Kauri__Call *request;  /* the arena's */
@@ -69,9 +71,12 @@ struct nano_call {
     };
 };
 
+#define NANO_KINDS 31 /* call_case, behind the last */
+
 struct nano {
     struct nano_options options; /* with the defaults filled in */
     struct nano_stats stats;
+    struct tally tallies[NANO_KINDS]; /* by call_case, from a message to its answer */
     int socket;
     int fd;
     bool stopping;

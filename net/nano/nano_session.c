@@ -20,6 +20,7 @@ struct nano_call *nano_call_new(struct nano *n, void *message, size_t size)
     c->nano = n;
     c->message = message;
     c->message_size = size;
+    c->began_us = n->options.clock->mono_us(n->options.clock);
     list_init(&c->link);
     arena_init(&c->arena, NANO_PARSE_SIZE_MAX);
     return c;
