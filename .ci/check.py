@@ -26,6 +26,7 @@ LAYERS = {
     "net/conn": ("engine/base",),
     "net/nano": NET_DOWN + ("net/loop",),
     "net/kafka": NET_DOWN + ("net/loop", "net/conn"),
+    "net/http": NET_DOWN + ("net/conn",),
     "net/ship": NET_DOWN + ("net/loop", "net/client"),
 }
 FREE = ("cli", "test", "bench")  # may include every layer
@@ -33,6 +34,7 @@ FREE = ("cli", "test", "bench")  # may include every layer
 FOREIGN = {
     "lmdb.h": ("engine/meta",),
     "uv.h": ("net", "cli", "test", "bench"),
+    "microhttpd.h": ("net/http",),
     "nanomsg/": ("net/nano", "net/client", "test", "bench"),
 }
 # Headers that the build writes, included like the others from the root.

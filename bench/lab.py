@@ -38,7 +38,7 @@ class Broker:
         self.log = data.with_suffix(".log")
         self.port = port or free_port()
         command = [program, "serve", "--data", data, "--native", url,
-                   "--kafka", f"127.0.0.1:{self.port}"]
+                   "--kafka", f"127.0.0.1:{self.port}", "--http", "off"]
         for setting in settings:
             command += ["--set", setting]
 

@@ -44,6 +44,8 @@ void report_start(const struct report *r, struct buf *out)
     for (size_t i = 0; i < r->kafka_count; i++)
         buf_printf(out, "  %s   %-33s advertised: %s\n", i == 0 ? "kafka" : "     ", r->kafkas[i],
                    r->advertised[i] != NULL ? r->advertised[i] : "as each client dialled");
+    if (r->http != NULL)
+        buf_printf(out, "  http    %s\n", r->http);
     if (r->durability_os)
         buf_printf(out, "  acks    written to the page cache, synced every %s (durability=os)",
                    out_duration(text, r->flush_ms));

@@ -21,6 +21,7 @@ struct report {
     const char *const *kafkas;
     const char *const *advertised; /* NULL entries: as each client dialled */
     size_t kafka_count;
+    const char *http;     /* URL; NULL: off */
     bool clients_find_it; /* without -s */
     bool durability_os;
     int64_t flush_ms;

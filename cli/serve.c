@@ -4,10 +4,11 @@
  *
  * One turn of the loop, after the descriptors were polled (serve_turn):
  *
- *   nano_turn, kafka_turn         requests come in
+ *   nano_turn, kafka_turn        requests come in
  *   work_drain                   what workers finished
  *   broker_run                   timers, rounds, completions
  *   nano_flush, kafka_flush      answers go out
+ *   http_turn                    who watches is answered last
  *
  * The libuv timer and polls only wake the loop; nothing happens in their callbacks, so a turn's
  * order is always the same: sockets are read before the broker's timers fire. After a turn longer
@@ -33,6 +34,7 @@
 
 #include "cli/cmd.h"
 #include "cli/report.h"
+#include "cli/serve_http.h"
 #include "cli/serve_priv.h"
 #include "engine/base/assert.h"
 #include "engine/base/clock.h"
@@ -41,6 +43,7 @@
 #include "engine/base/random.h"
 #include "engine/base/work.h"
 #include "engine/broker/broker.h"
+#include "net/http/http.h"
 #include "net/kafka/kafka.h"
 #include "net/nano/nano.h"
 
@@ -72,6 +75,8 @@ struct serve {
     size_t front_count;
     struct kafka *kafka; /* owned; NULL: off */
     uv_poll_t kafka_poll;
+    struct serve_http http;
+    uv_poll_t http_poll;
     uv_loop_t loop;
     uv_poll_t work_poll;
     uv_timer_t timer;
@@ -323,9 +328,12 @@ static int serve_open_fronts(struct serve *s)
         int r = nano_open(&o, &s->fronts[i].nano);
         if (r != 0)
             return serve_listen_failed(s, r, o.url, why);
-        s->front_count++;
+        s->http.nanos[s->front_count] = s->fronts[i].nano;
+        s->http.nano_count = ++s->front_count;
     }
-    return serve_open_kafka(s);
+    int code = serve_open_kafka(s);
+    s->http.kafka = s->kafka;
+    return code == CMD_DONE ? serve_http_open(&s->http, &s->setup, s->broker, &s->clock) : code;
 }
 
 /* --- the loop ------------------------------------------------------------------------------- */
@@ -387,6 +395,8 @@ static void serve_turn(uv_check_t *check)
         nano_flush(s->fronts[i].nano);
     if (s->kafka != NULL)
         kafka_flush(s->kafka);
+    if (s->http.http != NULL)
+        http_turn(s->http.http);
     s->stalled = serve_now(s) - start > SERVE_STALL_MS;
     if (s->stop_ms == 0 || s->ended || !serve_stopped(s))
         return;
@@ -399,6 +409,14 @@ static void serve_wake_poll(uv_poll_t *poll, int status, int events)
     (void)poll;
     (void)status;
     (void)events;
+}
+
+/* The others look for themselves in every turn. */
+static void serve_wake_http(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    http_wake(poll->data);
 }
 
 static void serve_wake_timer(uv_timer_t *timer)
@@ -414,6 +432,8 @@ static int64_t serve_next_ms(const struct serve *s)
         next = at < next ? at : next;
     }
     int64_t at = s->kafka != NULL ? kafka_next_ms(s->kafka) : INT64_MAX;
+    next = at < next ? at : next;
+    at = s->http.http != NULL ? http_next_ms(s->http.http) : INT64_MAX;
     return at < next ? at : next;
 }
 
@@ -531,6 +551,11 @@ static int serve_start_loop(struct serve *s)
         r = uv_poll_init(&s->loop, &s->kafka_poll, kafka_fd(s->kafka));
     if (r == 0 && s->kafka != NULL)
         r = uv_poll_start(&s->kafka_poll, UV_READABLE, serve_wake_poll);
+    if (r == 0 && s->http.http != NULL)
+        r = uv_poll_init(&s->loop, &s->http_poll, http_fd(s->http.http));
+    s->http_poll.data = s->http.http;
+    if (r == 0 && s->http.http != NULL)
+        r = uv_poll_start(&s->http_poll, UV_READABLE, serve_wake_http);
     for (size_t i = 0; r == 0 && i < SERVE_SIGNALS; i++) {
         r = uv_signal_init(&s->loop, &s->signals[i]);
         s->signals[i].data = s;
@@ -564,6 +589,7 @@ static void serve_tell_start(const struct serve *s)
                             .kafkas = (const char *const *)s->setup.kafkas,
                             .advertised = (const char *const *)s->setup.advertised,
                             .kafka_count = s->setup.kafka_count,
+                            .http = s->http.http != NULL ? s->http.url : NULL,
                             .clients_find_it = s->setup.default_native,
                             .durability_os = durability != NULL && strcmp(durability, "os") == 0,
                             .flush_ms = config_i64(s->setup.config, CONFIG_FLUSH_INTERVAL_MS),
@@ -608,6 +634,7 @@ static void serve_stop_unstarted(struct serve *s)
 
 static void serve_close(struct serve *s)
 {
+    serve_http_close(&s->http);
     for (size_t i = 0; i < s->front_count; i++)
         s->fronts[i].nano = nano_close(s->fronts[i].nano);
     s->kafka = kafka_close(s->kafka);

@@ -23,6 +23,7 @@ enum {
     SERVE_DATA = ARGS_LONG,
     SERVE_NATIVE,
     SERVE_KAFKA,
+    SERVE_HTTP,
     SERVE_CONFIG,
     SERVE_SET,
     SERVE_CHECK,
@@ -35,6 +36,7 @@ struct serve_options {
     const char *natives[SERVE_FRONTS_MAX];
     size_t native_count;
     const char *kafka;
+    const char *http;
     const char *sets[SERVE_SETS_MAX];
     size_t set_count;
     bool check;
@@ -63,6 +65,9 @@ static const char *serve_take(void *ctx, int key, const char *value)
         return NULL;
     case SERVE_KAFKA:
         o->kafka = value;
+        return NULL;
+    case SERVE_HTTP:
+        o->http = value;
         return NULL;
     case SERVE_SET:
         if (o->set_count == SERVE_SETS_MAX)
@@ -149,6 +154,8 @@ static int serve_read_all(struct serve_setup *s, const struct serve_options *o)
     }
     if (o->data != NULL && serve_set(s, "log.dirs", strlen("log.dirs"), o->data) != 0)
         code = CMD_USAGE;
+    if (o->http != NULL && serve_set(s, "http.listen", strlen("http.listen"), o->http) != 0)
+        code = CMD_USAGE;
     if (o->insecure && serve_set(s, "allow.insecure", strlen("allow.insecure"), "true") != 0)
         code = CMD_USAGE;
     if (code != 0)
@@ -188,6 +195,8 @@ static const struct args_row serve_rows[] = {
     {SERVE_KAFKA, "kafka", "ADDR",
      "listen for Kafka's clients: HOST:PORT or off; default "
      "127.0.0.1:9092"},
+    {SERVE_HTTP, "http", "ADDR",
+     "watch the broker here: HOST:PORT or off; default 127.0.0.1:7094 (kauri help metrics)"},
     {SERVE_CONFIG, "config", "FILE", "settings, one `key = value` a line"},
     {SERVE_SET, "set", "K=V", "a setting, repeatable (kauri help settings)"},
     {SERVE_CHECK, "check-config", NULL, "check the settings and end"},
@@ -196,8 +205,8 @@ static const struct args_row serve_rows[] = {
 
 static const struct args_page serve_page = {
     .command = "serve",
-    .usage =
-        "[--data DIR] [--native URL]... [--kafka ADDR|off] [--config FILE] [--set KEY=VALUE]...",
+    .usage = "[--data DIR] [--native URL]... [--kafka ADDR|off] [--http ADDR|off] [--config FILE] "
+             "[--set KEY=VALUE]...",
     .about = "Runs the broker. Ctrl-C or SIGTERM stops it cleanly, a second one at once;\n"
              "SIGHUP reads FILE again, SIGUSR1 prints its state. Settings: built-in < file < "
              "KAURI_* < flags < kauri config set.",

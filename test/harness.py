@@ -143,7 +143,7 @@ class Broker:
     def command(self, *more):
         sets = [word for k, v in self.settings.items() for word in ("--set", f"{k}={v}")]
         return [str(self.program), "serve", "--data", str(self.data), "--native", self.url,
-                "--kafka", "off", *sets, *more]  # of two addresses the later holds
+                "--kafka", "off", "--http", "off", *sets, *more]  # of two addresses the later holds
 
     def spawn(self, *more, wrap=(), **popen):
         """Starts the process and does not wait."""
