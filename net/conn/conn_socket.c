@@ -9,7 +9,7 @@
 #include "engine/base/cleanup.h"
 #include "net/conn/conn_priv.h"
 
-#define CONN_SOCKET_BACKLOG 128
+#define CONN_SOCKET_BACKLOG 1024
 
 /* 0 or -errno; on success *a has its real port. */
 static int conn_socket_one(struct conn_sockaddr *a, int *out)

@@ -29,10 +29,12 @@
 
 #define HTTP_TARGET_MAX 1024 /* of a path */
 #define HTTP_SWEEP_MS   1000
+#define HTTP_CROWD_MS   50 /* the same while all places are taken */
 
 struct http_link {
     int fd; /* -1: free */
     int64_t since_ms;
+    bool asked; /* a request is being answered */
 };
 
 struct http {
@@ -43,10 +45,11 @@ struct http {
     size_t link_count;
     size_t pages;
     int64_t next_ms;
-    int64_t sweep_ms;
+    int64_t swept_ms;
     uint16_t port;
     int fd;
     bool woken;
+    bool freed;   /* a connection ended in this turn */
     bool started; /* groups and partitions were read */
 };
 
@@ -194,8 +197,11 @@ static enum MHD_Result http_request(void *cls, struct MHD_Connection *c, const c
     (void)body;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    if (info != NULL && info->socket_context != NULL)
-        ((struct http_link *)info->socket_context)->since_ms = http_now(h);
+    struct http_link *link = info != NULL ? info->socket_context : NULL;
+    if (link != NULL) {
+        link->since_ms = http_now(h);
+        link->asked = true;
+    }
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
         return http_say(c, MHD_HTTP_METHOD_NOT_ALLOWED, "GET or HEAD\n");
     if (*user == NULL) {
@@ -232,27 +238,58 @@ static void http_link_notify(void *cls, struct MHD_Connection *c, void **context
         ASSERT(link->fd >= 0 && h->link_count > 0);
         link->fd = -1;
         h->link_count--;
+        h->freed = true;
         return;
     }
     for (size_t i = 0; i < HTTP_CONNECTIONS_MAX && info != NULL; i++) {
         if (h->links[i].fd >= 0)
             continue;
-        h->links[i] = (struct http_link){info->connect_fd, http_now(h)};
+        h->links[i] = (struct http_link){.fd = info->connect_fd, .since_ms = http_now(h)};
         h->link_count++;
         *context = &h->links[i];
         return;
     }
 }
 
-/* libmicrohttpd sees the end and closes. */
+static void http_link_answered(void *cls, struct MHD_Connection *c, void **user,
+                               enum MHD_RequestTerminationCode code)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct http_link *link = info != NULL ? info->socket_context : NULL;
+    (void)cls;
+    (void)user;
+    (void)code;
+    if (link != NULL)
+        link->asked = false;
+}
+
+/* The peer has left without a whole request. libmicrohttpd 0.9.75 takes a short read for the end of
+ * what there is, and does not see an end that came together with the last bytes. */
+static bool http_link_left(const struct http_link *link)
+{
+    char c;
+    return !link->asked && recv(link->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+static int64_t http_sweep_ms(const struct http *h)
+{
+    if (h->link_count == 0)
+        return INT64_MAX;
+    return h->swept_ms + (h->link_count < HTTP_CONNECTIONS_MAX ? HTTP_SWEEP_MS : HTTP_CROWD_MS);
+}
+
+/* Who is to go is shut down: libmicrohttpd sees that and closes. */
 static void http_sweep(struct http *h, int64_t now_ms)
 {
-    if (now_ms < h->sweep_ms)
+    if (now_ms < http_sweep_ms(h))
         return;
-    h->sweep_ms = now_ms + HTTP_SWEEP_MS;
-    for (size_t i = 0; i < HTTP_CONNECTIONS_MAX; i++)
-        if (h->links[i].fd >= 0 && now_ms - h->links[i].since_ms > HTTP_LIFE_MS)
-            (void)shutdown(h->links[i].fd, SHUT_RDWR);
+    h->swept_ms = now_ms;
+    for (size_t i = 0; i < HTTP_CONNECTIONS_MAX; i++) {
+        const struct http_link *link = &h->links[i];
+        if (link->fd >= 0 && (now_ms - link->since_ms > HTTP_LIFE_MS || http_link_left(link)))
+            (void)shutdown(link->fd, SHUT_RDWR);
+    }
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -263,7 +300,8 @@ static int http_start(struct http *h, int *fd)
         MHD_USE_EPOLL, 0, NULL, NULL, http_request, h, MHD_OPTION_LISTEN_SOCKET, *fd,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)HTTP_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_REQUEST_SIZE,
-        MHD_OPTION_NOTIFY_CONNECTION, http_link_notify, h, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_NOTIFY_CONNECTION, http_link_notify, h, MHD_OPTION_NOTIFY_COMPLETED,
+        http_link_answered, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
     if (h->daemon == NULL)
         return errno > 0 ? -errno : -EIO;
@@ -333,12 +371,12 @@ void http_turn(struct http *h)
         return;
     h->woken = false;
     http_sweep(h, now_ms);
-    size_t before = h->link_count;
+    h->freed = false;
     (void)MHD_run(h->daemon);
-    h->next_ms = h->link_count > 0 ? h->sweep_ms : INT64_MAX;
+    h->next_ms = http_sweep_ms(h);
     if (MHD_get_timeout(h->daemon, &left_ms) == MHD_YES && now_ms + (int64_t)left_ms < h->next_ms)
         h->next_ms = now_ms + (int64_t)left_ms;
-    if (h->link_count < before) /* only its next run looks at who waits for the place */
+    if (h->freed) /* only its next run looks at who waits for the place */
         h->next_ms = now_ms;
 }
 

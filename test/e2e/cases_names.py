@@ -37,7 +37,7 @@ class Started(harness.Broker):
     def command(self, *more):
         return [str(self.home.path / "kafka-server-start.sh"), str(self.file),
                 "--override", f"listeners=PLAINTEXT://:{self.port},NANO://{self.url}",
-                "--override", "log.retention.hours=5"]
+                "--override", "log.retention.hours=5", "--override", "http.listen=off"]
 
 
 def case_apache(t):

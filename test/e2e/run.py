@@ -20,7 +20,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import harness
 
-MODULES = ("records", "topics", "reading", "groups", "acks", "retention", "input", "folders", "names", "tools",
+MODULES = ("records", "topics", "reading", "groups", "acks", "retention", "input", "folders", "names", "tools", "http",
            "damage", "disk")
 
 
