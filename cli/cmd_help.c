@@ -75,6 +75,23 @@ static const char cmd_help_acks[] =
     "  0     nothing: a record may be lost without a word\n"
     "A topic with durability=os counts a record as written once it is in the page cache.\n";
 
+static const char cmd_help_metrics[] =
+    "What the broker shows at http://127.0.0.1:7094/ (--http HOST:PORT|off, setting http.listen):\n"
+    "  /metrics   Prometheus' text format: kauri_... and, for public dashboards, the names and\n"
+    "             labels of kafka_exporter (kafka_consumergroup_lag, ...)\n"
+    "  /healthz   200 while the broker turns\n"
+    "  /readyz    200 when it takes requests, else 503 and why not\n"
+    "  /state     JSON: broker, connections, topics, groups; 500 topics and groups a page,\n"
+    "             ?topics_after=NAME and ?groups_after=NAME go on\n"
+    "kauri_group_lag_seconds is the time since the committed offset moved; kauri_group_stuck is 1\n"
+    "when that is group.stuck.ms and its next record has been there for as long.\n"
+    "Beyond metrics.partitions.max partitions have no rows of their own:\n"
+    "kauri_metrics_partitions_left_out counts them.\n"
+    "Nothing can be changed there and there are no passwords, so it listens on loopback only,\n"
+    "unless --allow-insecure. Host must be localhost, a loopback address or the host of\n"
+    "http.listen (any address in numbers when that is all addresses): no other web site can ask\n"
+    "through a browser. When the default port is taken, the broker goes on without.\n";
+
 static const char cmd_help_codes[] =
     "Exit codes:\n"
     "  0 done                      5 data found damaged\n"
@@ -95,6 +112,7 @@ static const struct {
     {"format", "the tokens of consume -f", cmd_help_format},
     {"json", "records and answers as JSON", cmd_help_json},
     {"acks", "when a record counts as written", cmd_help_acks},
+    {"metrics", "Prometheus, health, state over HTTP", cmd_help_metrics},
     {"exit-codes", "what the codes mean", cmd_help_codes},
     {"settings", "every key of topics and of the broker", NULL},
 };

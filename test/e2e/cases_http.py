@@ -360,7 +360,8 @@ def case_garbage(t):
     t.check.that("it runs", broker.running(), broker.errors()[-400:])
     page = harness.wait_for(lambda: broker.metrics())
     good(t, "afterwards", page)
-    t.check.equal("no figure of the data moved", page.value("kauri_partition_high_watermark", topic="t", partition="0"), 10)
+    t.check.equal("no figure of the data moved",
+                  page.value("kauri_partition_high_watermark", topic="t", partition="0"), 10)
     done = broker.run("produce", "t", data="x\n")
     t.check.equal("and it takes records", done.code, 0)
     fds = page.value("kauri_process_open_fds")

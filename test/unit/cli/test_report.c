@@ -51,6 +51,7 @@ START_TEST(later_start)
                              .free_size = 1536,
                              .natives = natives,
                              .native_count = 2,
+                             .http = "http://127.0.0.1:7094/",
                              .durability_os = true,
                              .flush_ms = 1000,
                              .ready_ms = 5};
@@ -60,6 +61,7 @@ START_TEST(later_start)
                "1.5 KiB free\n"
                "  native  ipc:///run/user/1000/kauri/kauri.sock\n"
                "          tcp://127.0.0.1:7092\n"
+               "  http    http://127.0.0.1:7094/\n"
                "  acks    written to the page cache, synced every 1s (durability=os); replicas: "
                "none\n"
                "ready in 5 ms.\n");

@@ -19,13 +19,13 @@ struct server {
     struct rig rig;
     struct http *http;
     size_t turns;
+    bool still; /* the broker gets no turns */
 };
 
-static void server_init(struct server *s, const char *address)
+/* In front of a broker that is open. */
+static void server_open(struct server *s, const char *address)
 {
     char why[HTTP_WHY_SIZE] = "";
-    rig_init(&s->rig, 1, 0);
-    rig_open(&s->rig);
     struct http_options o = {.broker = s->rig.broker,
                              .clock = &s->rig.clock.clock,
                              .address = address,
@@ -36,6 +36,14 @@ static void server_init(struct server *s, const char *address)
     int r = http_open(&o, &s->http);
     ck_assert_msg(r == 0, "%s", why);
     s->turns = 0;
+    s->still = false;
+}
+
+static void server_init(struct server *s, const char *address)
+{
+    rig_init(&s->rig, 1, 0);
+    rig_open(&s->rig);
+    server_open(s, address);
 }
 
 static void server_deinit(struct server *s)
@@ -50,7 +58,8 @@ static void server_turn(struct server *s)
     struct pollfd fd = {.fd = http_fd(s->http), .events = POLLIN};
     if (poll(&fd, 1, 1) == 1)
         http_wake(s->http);
-    rig_advance(&s->rig, 1);
+    if (!s->still)
+        rig_advance(&s->rig, 1);
     http_turn(s->http);
     s->turns++;
 }
@@ -118,14 +127,57 @@ START_TEST(routes)
 }
 END_TEST
 
+#define READY "GET /readyz HTTP/1.1\r\nHost: localhost\r\n" END
+
+static void not_ready(struct server *s, const char *why)
+{
+    struct buf b = {0};
+    server_ask(s, slice_str(READY), &b);
+    ck_assert_msg(strncmp((const char *)b.p, "HTTP/1.1 503 ", 13) == 0, "%s", b.p);
+    ck_assert_msg(strstr((const char *)b.p, why) != NULL, "%s", b.p);
+    buf_deinit(&b);
+}
+
 /* Ready only once groups and partitions are read; not any more when it stops. */
 START_TEST(readiness)
 {
     struct server s;
-    server_init(&s, "127.0.0.1:0");
+    rig_init(&s.rig, 1, 0);
+    rig_open(&s.rig);
+    rig_create(&s.rig, "t", 3, NULL);
+    rig_put_tag(&s.rig, "t", 1);
+    rig_stop(&s.rig);
+    ck_assert_int_eq(rig_try_open(&s.rig), 0);
+    server_open(&s, "127.0.0.1:0");
+    s.still = true;
+    not_ready(&s, "groups are being read");
+    rig_run(&s.rig);
+    s.still = false;
+    status(&s, READY, "HTTP/1.1 200 ");
     broker_stop(s.rig.broker);
+    not_ready(&s, "stopping");
     status(&s, "GET /readyz HTTP/1.1\r\nHost: localhost\r\n" END, "HTTP/1.1 503 ");
     status(&s, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n" END, "HTTP/1.1 503 ");
+    server_deinit(&s);
+}
+END_TEST
+
+START_TEST(full_disk)
+{
+    struct server s;
+    rig_init(&s.rig, 1, 4 << 20);
+    rig_set(&s.rig, "disk.reserve.bytes", "0");
+    rig_open(&s.rig);
+    rig_create(&s.rig, "t", 1, "segment.bytes=1M");
+    server_open(&s, "127.0.0.1:0");
+    status(&s, READY, "HTTP/1.1 200 ");
+    enum broker_status put = BROKER_OK;
+    for (int i = 0; i < 100 && put == BROKER_OK; i++)
+        put = rig_put(&s.rig, "t", 0, &(struct rig_batch){.value_size = 100000}, NULL);
+    ck_assert_int_eq(put, BROKER_DISK_FULL);
+    s.still = true; /* space is looked at in a turn, and there may be some after the round */
+    not_ready(&s, "disk full");
+    status(&s, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n" END, "HTTP/1.1 200 ");
     server_deinit(&s);
 }
 END_TEST
@@ -254,6 +306,7 @@ int main(void)
     tcase_set_timeout(c, 60);
     tcase_add_test(c, routes);
     tcase_add_test(c, readiness);
+    tcase_add_test(c, full_disk);
     tcase_add_test(c, long_requests);
     tcase_add_test(c, in_pieces);
     tcase_add_test(c, two_on_one_connection);
