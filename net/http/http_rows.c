@@ -106,7 +106,7 @@ static void http_rows_store(struct http_page *p, const struct broker_counters *c
     http_text_tally(&p->out, name, http_rows_bare, &c->syncs);
 }
 
-/* One family with a row for each front. `field` is its offset in struct http_front. */
+/* One family with a row for each front; UINT64_MAX: the front does not know. */
 static void http_rows_front(struct http_page *p, const char *name, enum http_text_type type,
                             const char *help, uint64_t (*value)(const struct http_front *f))
 {
