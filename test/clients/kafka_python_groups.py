@@ -19,6 +19,10 @@ def group_lacks():
         lacks["static"] = "kafka-python before 3 has no static members"
     if VERSION < (2, 1):
         lacks["assignor_sticky"] = "kafka-python 2.0 moves eagerly"
+    if "static" not in lacks:
+        # 3.0.12, one time in three and against Apache's broker too: it joins again when it hears of
+        # its topic late, and may stand still after that.
+        lacks["static"] = "kafka-python 3 joins twice, or stands still, now and then, with any broker"
     return lacks
 
 
