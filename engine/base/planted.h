@@ -18,3 +18,10 @@
 #else
 #define PLANTED_NO_FOLDER_SYNC 0
 #endif
+
+/* Remove old segments before the swap of cleaned ones is decided. */
+#ifdef KAURI_PLANT_SWAP_UNDECIDED
+#define PLANTED_SWAP_UNDECIDED 1
+#else
+#define PLANTED_SWAP_UNDECIDED 0
+#endif

@@ -144,6 +144,8 @@ static enum broker_fetch_got broker_fetch_read(struct broker *b, struct bpart *p
         broker_fetch_warm(b, p, req, &warm);
         return BROKER_FETCH_COLD;
     }
+    if (r == PART_COLD)
+        part_warm_drop(p->part, &warm);
     if (r == PART_END || r == PART_COLD)
         return BROKER_FETCH_NOTHING;
     if (r != 0) {

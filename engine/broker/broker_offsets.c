@@ -31,6 +31,8 @@ static void broker_offsets_run(struct work_job *job)
     query_run(&LIST_ENTRY(job, struct broker_offset_job, job)->query);
 }
 
+static void broker_offsets_submit(struct broker_offset_job *o);
+
 static void broker_offsets_done(struct work_note *note)
 {
     struct work_job *job = LIST_ENTRY(note, struct work_job, note);
@@ -40,6 +42,11 @@ static void broker_offsets_done(struct work_note *note)
     ASSERT(o->query.result <= 0);
     ASSERT(o->req->priv.waiting > 0);
     o->bpart->jobs--;
+    if (o->bpart->part != NULL && query_stale(&o->query, o->bpart->part)) {
+        query_deinit(&o->query); /* a cleaner changed the segments under it: once more */
+        broker_offsets_submit(o);
+        return;
+    }
     o->item->status = o->query.result == 0 ? BROKER_OK : BROKER_STORAGE;
     o->item->offset = o->query.offset;
     o->item->found_timestamp_ms = o->query.offset >= 0 ? o->query.found_timestamp : -1;
@@ -48,7 +55,19 @@ static void broker_offsets_done(struct work_note *note)
     free(o);
 }
 
-static void broker_offsets_query(struct broker *b, struct bpart *p, struct broker_offsets *req,
+static void broker_offsets_submit(struct broker_offset_job *o)
+{
+    struct bpart *p = o->bpart;
+    int64_t t = o->item->timestamp_ms >= 0 ? o->item->timestamp_ms : QUERY_MAX_TIMESTAMP;
+    ASSERT(o->item->timestamp_ms >= 0 || o->item->timestamp_ms == BROKER_OFFSET_MAX_TIME);
+    ASSERT(p->part != NULL && o->req->priv.waiting > 0);
+    query_init(&o->query, p->part, t, bpart_visible(p));
+    o->job = (struct work_job){.run = broker_offsets_run, .note = {.done = broker_offsets_done}};
+    p->jobs++;
+    work_submit(p->broker->env.work, &o->job);
+}
+
+static void broker_offsets_query(struct bpart *p, struct broker_offsets *req,
                                  struct broker_offset_item *item)
 {
     struct broker_offset_job *o = calloc(1, sizeof *o);
@@ -57,14 +76,8 @@ static void broker_offsets_query(struct broker *b, struct bpart *p, struct broke
     o->bpart = p;
     o->req = req;
     o->item = item;
-    int64_t t = item->timestamp_ms >= 0 ? item->timestamp_ms : QUERY_MAX_TIMESTAMP;
-    ASSERT(item->timestamp_ms >= 0 || item->timestamp_ms == BROKER_OFFSET_MAX_TIME);
-    query_init(&o->query, p->part, t, bpart_visible(p));
-    o->job.run = broker_offsets_run;
-    o->job.note.done = broker_offsets_done;
-    p->jobs++;
     req->priv.waiting++;
-    work_submit(b->env.work, &o->job);
+    broker_offsets_submit(o);
 }
 
 static void broker_offsets_item(struct broker *b, struct broker_offsets *req,
@@ -85,7 +98,7 @@ static void broker_offsets_item(struct broker *b, struct broker_offsets *req,
     else if (item->timestamp_ms == BROKER_OFFSET_EARLIEST)
         item->offset = p->part->log_start;
     else if (item->timestamp_ms >= 0 || item->timestamp_ms == BROKER_OFFSET_MAX_TIME)
-        broker_offsets_query(b, p, req, item);
+        broker_offsets_query(p, req, item);
     else
         item->status = BROKER_BAD_REQUEST;
 }

@@ -16,6 +16,8 @@
 #define LOG_SEGMENT_MS     (7LL * 24 * 3600 * 1000)
 #define LOG_INDEX_INTERVAL 4096
 #define LOG_INFLATE_MAX    (64u << 20)
+#define LOG_COMPACT_MAP    (128u << 20)
+#define LOG_COMPACT_PIECE  (4u << 20)
 
 struct log {
     struct store store;
@@ -25,6 +27,7 @@ struct log {
     struct part_config config;
     struct part_recovery recovery;
     struct buf scratch;
+    int64_t first_dirty; /* where compaction goes on; -1: not known */
 };
 
 struct log_append {
@@ -36,6 +39,7 @@ static int log_open_part(struct log *l, int64_t now_ms)
 {
     struct part_open_options o = {.dir = l->dir, .config = l->config, .now_ms = now_ms};
     ASSERT(l->part == NULL && l->dir != NULL);
+    l->first_dirty = -1;
     return part_open(&l->store, &o, &l->part, &l->recovery);
 }
 
@@ -252,6 +256,79 @@ int log_trim(struct log *l, int64_t offset, int64_t now_ms)
     part_trim(l->part, offset);
     int r = log_sync(l, now_ms);
     return r == 0 && l->part->trim_to >= 0 ? IO_FULL : r;
+}
+
+/* A swap is all there is between the log and its done, so one is out at a time. */
+struct log_swap {
+    struct part_swap swap;
+    int result;
+};
+
+static void log_swapped(struct part_swap *s, int result)
+{
+    struct log_swap *ls = LIST_ENTRY(s, struct log_swap, swap);
+    ASSERT(ls->swap.count > 0);
+    ls->result = result;
+}
+
+/* Puts the group in force. 0, IO_FULL or -errno. */
+static int log_compact_swap(struct log *l, struct compact *c, int64_t now_ms)
+{
+    struct log_swap s = {.swap = *compact_swap(c), .result = 0};
+    ASSERT(list_empty(&l->part->pending));
+    s.swap.done = log_swapped;
+    part_swap(l->part, &s.swap);
+    int r = log_sync(l, now_ms);
+    if (l->part->swap != NULL)
+        part_swap_cancel(l->part);
+    ASSERT(s.result != PART_LOST);
+    compact_swapped(c, r < 0 ? r : s.result);
+    return r;
+}
+
+static int log_compact_run(struct log *l, struct compact *c, int64_t now_ms)
+{
+    int r = 0;
+    while (r >= 0 && c->phase != COMPACT_END) {
+        compact_step(c, LOG_COMPACT_PIECE);
+        if (c->phase == COMPACT_SWAP)
+            r = log_compact_swap(l, c, now_ms);
+        part_check(l->part);
+    }
+    ASSERT(r < 0 || c->result != COMPACT_LOST);
+    if (r >= 0 && c->result == 0)
+        l->first_dirty = c->end;
+    return r < 0 ? r : c->result;
+}
+
+int log_compact(struct log *l, const struct log_compact *o)
+{
+    struct part_cleanable q = {.first_dirty = l->first_dirty,
+                               .young_ms =
+                                   o->min_lag_ms > 0 ? o->now_ms - o->min_lag_ms : INT64_MAX};
+    ASSERT(o->now_ms >= 0 && o->min_lag_ms >= 0 && o->delete_retention_ms >= 0);
+    int r = log_sync(l, o->now_ms);
+    if (r != 0)
+        return r;
+    part_cleanable(l->part, &q);
+    if (o->totals != NULL)
+        *o->totals = (struct compact_totals){.end = q.first_dirty};
+    if (q.dirty_size == 0)
+        return 0;
+    struct compact_options options = {.now_ms = o->now_ms,
+                                      .first_dirty = q.first_dirty,
+                                      .end = q.end,
+                                      .delete_retention_ms = o->delete_retention_ms,
+                                      .map_size_max =
+                                          o->map_size_max > 0 ? o->map_size_max : LOG_COMPACT_MAP,
+                                      .seed = o->seed,
+                                      .codec = o->recode ? (int)o->codec : -1};
+    struct compact *c = compact_new(l->part, &options);
+    r = log_compact_run(l, c, o->now_ms);
+    if (o->totals != NULL)
+        *o->totals = c->totals;
+    compact_free(c);
+    return r;
 }
 
 int log_truncate(struct log *l, int64_t offset, int64_t now_ms)

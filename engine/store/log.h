@@ -13,12 +13,12 @@
  *
  * One thread at a time. The folder is locked against other writers by the caller (a broker has its
  * data folder; an embedding program its own way). Only what log_sync made durable can be read.
- * After a negative result of log_sync, log_trim or log_truncate the log must be closed and opened
- * again, and nothing else called: what is on the disk is unknown until then.
+ * After a negative result of log_sync, log_trim, log_compact or log_truncate the log must be closed
+ * and opened again, and nothing else called: what is on the disk is unknown until then.
  */
 #pragma once
 
-#include "engine/store/part.h"
+#include "engine/store/compact.h"
 
 struct log;
 
@@ -73,5 +73,22 @@ int log_trim(struct log *l, int64_t offset, int64_t now_ms) MUST_CHECK;
 /* Cuts the end back to the batch boundary at or below offset; what is queued is dropped; see
  * truncate.h. 0; PART_OUT_OF_RANGE; IO_FULL: not done, nothing changed; or -errno. */
 int log_truncate(struct log *l, int64_t offset, int64_t now_ms) MUST_CHECK;
+/* Compacts: of all records of a key in sealed segments only the latest stays (compact.h). Zeros are
+ * the defaults of a broker but for delete_retention_ms. */
+struct log_compact {
+    int64_t now_ms;
+    int64_t
+        delete_retention_ms; /* deleted keys can be read for this long; 0: until the next pass */
+    int64_t min_lag_ms;      /* younger records, by now_ms, are left alone */
+    size_t map_size_max;     /* memory for keys; 0: 128 MiB */
+    uint64_t seed;           /* of their hashes: nobody outside may know it */
+    bool recode;             /* what changes is compressed with `codec`, else as it was */
+    enum codec codec;
+    struct compact_totals *totals; /* result; may be NULL */
+};
+/* One pass, to its end; what is dirty when it ends is left for the next. 0, also when there is
+ * nothing to do; IO_FULL; COMPACT_DAMAGED: a sealed segment cannot be read; or -errno. In the last
+ * three cases what was done before stands. */
+int log_compact(struct log *l, const struct log_compact *o) MUST_CHECK;
 /* The partition below, for checks. Borrowed. */
 struct part *log_part(struct log *l);

@@ -34,20 +34,20 @@ struct segment *part_add_segment(struct part *p, int64_t base)
     return s;
 }
 
-static void part_free_segment(struct segment *s)
+void part_free_segment(struct segment *s)
 {
     ASSERT(s != NULL);
     reader_release(s->reader);
     free(s);
 }
 
-void part_index_batch(const struct part *p, struct segment *s, const struct batch_header *h,
+void part_index_batch(uint64_t interval, struct segment *s, const struct batch_header *h,
                       struct buf *index, struct buf *timeindex)
 {
     ASSERT(h->base_offset >= s->base && h->base_offset - s->base <= UINT32_MAX);
     ASSERT(s->size <= UINT32_MAX);
     uint32_t relative = (uint32_t)(h->base_offset - s->base);
-    if (s->size - s->indexed >= p->config.index_interval_size) {
+    if (s->size - s->indexed >= interval) {
         index_append(index, (struct index_entry){relative, (uint32_t)s->size});
         index_append_time(timeindex, (struct index_time_entry){s->max_timestamp, relative});
         s->indexed = s->size;
@@ -106,7 +106,7 @@ struct part *part_close(struct part *p)
 {
     if (p == NULL)
         return NULL;
-    ASSERT(p->round == NULL);
+    ASSERT(p->round == NULL && p->swap == NULL);
     (void)io_close(part_writer_take(p));
     for (size_t i = 0; i < p->count; i++)
         part_free_segment(p->segments[i]);
@@ -153,6 +153,10 @@ void part_check(const struct part *p)
         ASSERT(i == 0 || p->damaged[i - 1].to < p->damaged[i].from);
         ASSERT(p->damaged[i].to <= p->written);
     }
+    ASSERT(!p->swapping || (p->swap != NULL && p->round != NULL)); /* P7 */
+    for (size_t i = 0; i < p->count; i++)
+        ASSERT(!part_swap_covers(p, p->segments[i]->base) ||
+               (i + 1 < p->count && p->segments[i]->ready == p->segments[i]->size));
     producers_check_invariants(&p->producers);
 }
 
@@ -231,6 +235,12 @@ void part_trim(struct part *p, int64_t offset)
         p->trim_to = offset;
 }
 
+void part_seal(struct part *p)
+{
+    ASSERT(!p->read_only);
+    p->seal = p->count > 0 && part_active(p)->base < p->reserved;
+}
+
 void part_checkpoint(struct part *p)
 {
     ASSERT(p->checkpoint <= p->reserved);
@@ -243,7 +253,7 @@ bool part_round_due(const struct part *p, bool flush)
     if (p->round != NULL || p->failed != 0 || p->read_only)
         return false;
     return p->pending_count > 0 || p->trim_to >= 0 || (p->want_checkpoint && p->count > 0) ||
-           (flush && p->dirty);
+           (flush && p->dirty) || p->seal || (p->swap != NULL && p->rebuilds == 0);
 }
 
 /* --- a round, from taking to finishing --- */
@@ -263,6 +273,7 @@ struct part_round *part_round_take(struct part *p, bool sync, int64_t now_ms)
     r->new_folder = p->new_folder;
     r->old_snapshot = -1;
     r->saved_roll = p->roll;
+    r->saved_generation = p->generation;
     r->saved_count = p->count;
     if (p->count > 0)
         r->saved = *part_active(p);
@@ -417,6 +428,10 @@ void part_abort(struct part *p, int result)
     p->pending_count = 0;
     p->pending_size = 0;
     part_complete(p, &all, PART_WAITERS_ALL, 0, INT64_MAX, result);
+    struct part_swap *s = p->swap;
+    p->swap = NULL;
+    if (s != NULL)
+        s->done(s, result);
 }
 
 static void part_round_free(struct part_round *r)
@@ -431,6 +446,7 @@ static void part_round_free(struct part_round *r)
     buf_deinit(&r->first_state);
     free(r->writes);
     free(r->drops);
+    free(r->swap.bases);
     free(r);
 }
 
@@ -456,6 +472,7 @@ static void part_finish(struct part *p, struct part_round *r)
         p->failed = r->result;
         part_complete(p, &r->appends, PART_WAITERS_ALL, 0, INT64_MAX, r->result);
     }
+    part_swap_finish(p, r);
     part_writer_keep(p);
     part_round_free(r);
 }

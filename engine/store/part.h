@@ -37,6 +37,7 @@
  *      failed
  *   P5 a writer is on the store's list exactly when it is open and no round is out
  *   P6 damaged ranges do not touch, rise, and end by written
+ *   P7 while a swap is in a round, its segments are there, sealed, mapped and pinned
  */
 #pragma once
 
@@ -90,6 +91,7 @@ struct part_range { /* damaged offsets [from, to); none with stray bytes between
 #define PART_COLD         17 /* read: run part_warm first */
 #define PART_DAMAGED      18 /* read: offset lies in a damaged range */
 #define PART_CLOSING      19 /* append: the partition is being closed */
+#define PART_LOST         20 /* swap: the segments are not what they were */
 
 struct part_append {
     struct list link;
@@ -109,6 +111,21 @@ struct part_wait {
     int64_t offset;
     bool sync; /* set by part_wait: for the durable end */
     void (*done)(struct part_wait *w, int result);
+};
+
+/* Puts one cleaned segment in the place of sealed ones; see compact.h. */
+struct part_swap {
+    int64_t base;  /* of the first of them, and of the new one */
+    int64_t end;   /* of the segment behind the last of them */
+    uint64_t size; /* bytes of them all, as they were copied */
+    size_t count;  /* of them */
+    struct reader *
+        *readers;           /* borrowed; count mappings of them; what the part takes becomes NULL */
+    struct segment segment; /* the new one: figures as in struct part */
+    bool begins;            /* the first of a pass: the compaction generation rises */
+    /* 0: in force; PART_LOST or IO_FULL: nothing changed; -errno. Owner thread, inside
+     * part_round_done or part_abort. */
+    void (*done)(struct part_swap *s, int result);
 };
 
 struct part_round;
@@ -141,6 +158,9 @@ struct part {
     int64_t snapshots[2];      /* offsets of the snapshots on disk, newest first; -1 none */
     uint64_t since_checkpoint; /* bytes decided since */
     int64_t trim_to;           /* asked log start, -1 none */
+    struct part_swap *swap;    /* asked for, or in the round that is out; borrowed */
+    uint64_t swaps;            /* that ended */
+    unsigned rebuilds;         /* part_warm that write index files */
     int failed;                /* -errno of the round after which nothing is known; 0 */
     bool exists;               /* the folder is there, with a state or a segment */
     bool read_only;
@@ -148,6 +168,8 @@ struct part {
     bool new_names;  /* the folder has names that are not synced (rounds without sync) */
     bool new_folder; /* nor is the folder's own name */
     bool roll;       /* the next round begins a new segment */
+    bool seal;       /* likewise, even without appends */
+    bool swapping;   /* the swap is in the round that is out */
     bool want_checkpoint;
 };
 
@@ -157,6 +179,7 @@ struct part_recovery {
     uint64_t torn_size;    /* bytes cut behind the last good batch, never acknowledged */
     int64_t torn_offset;
     bool torn_saved; /* cut bytes held a later valid batch: kept in a .torn file */
+    bool swap_found; /* a swap of cleaned segments was half done */
     bool state_damaged;
     bool snapshot_damaged;
     bool index_rebuilt;
@@ -198,10 +221,16 @@ void part_wait_cancel(struct part_wait *w);
 void part_abort(struct part *p, int result);
 /* Asks that the log begin at `offset` (<= durable); done by a later round. */
 void part_trim(struct part *p, int64_t offset);
+/* Asks that the active segment, when it has bytes, end with the next round. */
+void part_seal(struct part *p);
+/* Asks for a swap; one at a time. s stays until its done ran or part_swap_cancel. */
+void part_swap(struct part *p, struct part_swap *s);
+/* Takes it back; not while p->swapping. done does not run. */
+void part_swap_cancel(struct part *p);
 /* Asks for a new recovery point at the end of the next round. */
 void part_checkpoint(struct part *p);
-/* True when a round has something to do: pending appends, a trim, a checkpoint, a roll; and for
- * `flush` also bytes that are written and not durable. */
+/* True when a round has something to do: pending appends, a trim, a checkpoint, a seal, a swap; and
+ * for `flush` also bytes that are written and not durable. */
 bool part_round_due(const struct part *p, bool flush);
 
 /* --- rounds: see round.h for how a set of them runs --- */
@@ -246,6 +275,7 @@ struct part_warm {
     bool rebuild;                   /* the index of this sealed segment is damaged: make it anew */
     struct recover_segment segment; /* for that */
     struct recover_sizes rebuilt;   /* its result */
+    uint64_t swaps;                 /* of the part, when this was asked for */
     int result;
 };
 
@@ -258,6 +288,8 @@ int part_read(struct part *p, const struct part_read *q, struct part_extent *out
 void part_warm_run(struct part_warm *w);
 /* Owner thread: hands the result over. 0 or -errno. */
 int part_warm_done(struct part *p, struct part_warm *w) MUST_CHECK;
+/* Owner thread: it was not run and will not be. */
+void part_warm_drop(struct part *p, const struct part_warm *w);
 
 uint64_t part_size(const struct part *p);
 
@@ -270,3 +302,15 @@ struct part_retention {
     int64_t older_than_ms;  /* -1 none */
 };
 int64_t part_expired(const struct part *p, const struct part_retention *q);
+
+/* What compaction may work on: whole sealed durable segments. */
+struct part_cleanable {
+    int64_t first_dirty; /* in: where an earlier pass ended, -1 unknown; out: put right */
+    int64_t young_ms;    /* in: a segment with a newer record, and all behind it, stay out */
+    int64_t end;         /* out: base of the first segment that stays out; log start: nothing */
+    uint64_t clean_size; /* out: bytes in front of first_dirty */
+    uint64_t dirty_size; /* out: bytes from there to the end */
+    int64_t oldest_ms;   /* out: a time at or before that of the first dirty record, also in what
+                          * stays out; INT64_MAX none */
+};
+void part_cleanable(const struct part *p, struct part_cleanable *q);

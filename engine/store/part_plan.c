@@ -8,6 +8,7 @@
  *   appends   each batch at the active segment's end; before it a roll, when it must
  *   trim      log start moves; a roll when everything goes, so that the end offset lives on in the
  *             name of an empty segment; segments below the new start are dropped
+ *   swap      a cleaned segment takes the place of sealed ones, unless some of them go
  *   state     recovery point and producer snapshot at the reserved end: after a roll, after
  *             checkpoint_size bytes, with every trim, and when asked for
  */
@@ -92,7 +93,7 @@ static void part_plan_append(struct part *p, struct part_round *r, struct part_a
     ASSERT(w->iov != NULL && w->base == part_active(p)->base);
     w->iov[w->iov_count++] = (struct iovec){a->batch, h->size};
     w->size += h->size;
-    part_index_batch(p, part_active(p), h, &w->index, &w->timeindex);
+    part_index_batch(p->config.index_interval_size, part_active(p), h, &w->index, &w->timeindex);
     p->since_checkpoint += h->size;
 }
 
@@ -162,9 +163,12 @@ void part_plan(struct part *p, struct part_round *r)
         p->roll = false; /* it is new already */
     part_plan_appends(p, r);
     bool trim = p->trim_to >= 0;
+    if (p->seal && p->count > 0 && part_active(p)->base < p->reserved)
+        part_plan_roll(p, r, p->reserved);
+    p->seal = false;
     if (trim)
         part_plan_trim(p, r);
-    if (trim ||
+    if (part_swap_plan(p, r) || trim ||
         (p->count > 0 && (p->want_checkpoint || p->since_checkpoint >= p->config.checkpoint_size)))
         part_plan_state(p, r);
     if (r->write_count == 0 && p->dirty && r->file == NULL)

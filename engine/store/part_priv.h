@@ -15,8 +15,10 @@ int recover_open(struct store *s, const struct part_open_options *o, struct part
 struct segment *part_active(const struct part *p);
 /* Appends an empty segment to the list; base above the last one's. Owned by the part. */
 struct segment *part_add_segment(struct part *p, int64_t base);
-/* Moves a segment's figures by one batch that lies at its end, adding index entries when due. */
-void part_index_batch(const struct part *p, struct segment *s, const struct batch_header *h,
+void part_free_segment(struct segment *s);
+/* Moves a segment's figures by one batch that lies at its end, adding index entries when due:
+ * `interval` is index.interval.bytes. */
+void part_index_batch(uint64_t interval, struct segment *s, const struct batch_header *h,
                       struct buf *index, struct buf *timeindex);
 /* Takes the open writer out of the part and off the store's list; NULL when there is none. */
 struct io_file *part_writer_take(struct part *p);
@@ -38,3 +40,13 @@ struct part_damage {
 void part_damage_found(struct part *p, size_t slot, const struct part_damage *d);
 /* Puts everything that is due into the round (part_plan.c). */
 void part_plan(struct part *p, struct part_round *r);
+
+/* part_swap.c */
+
+/* Takes the swap that was asked for into the round, where it still fits. True: the round has to
+ * write a state. */
+bool part_swap_plan(struct part *p, struct part_round *r);
+/* The round is over. */
+void part_swap_finish(struct part *p, struct part_round *r);
+/* True for a segment whose files a worker may be replacing now. */
+bool part_swap_covers(const struct part *p, int64_t base);

@@ -174,6 +174,7 @@ static int part_cold(const struct part *p, const struct segment *s, uint64_t pos
                  .base = s->base,
                  .log_size = part_map_size(p, s),
                  .index_size = s->index_ready > 0 ? (size_t)index_size : 0},
+        .swaps = p->swaps,
     };
     return PART_COLD;
 }
@@ -192,11 +193,12 @@ static bool part_index_damaged(struct part *p, size_t slot, struct part_warm *wa
 {
     struct segment *s = p->segments[slot];
     ASSERT(s->reader != NULL);
-    if (slot + 1 == p->count || p->read_only)
+    if (slot + 1 == p->count || p->read_only || part_swap_covers(p, s->base))
         return false;
     int64_t end = p->segments[slot + 1]->base;
     reader_release(s->reader);
     (void)part_cold(p, s, 0, 0, warm);
+    p->rebuilds++;
     warm->rebuild = true;
     warm->segment = (struct recover_segment){.dir = p->dir,
                                              .base = s->base,

@@ -67,11 +67,27 @@ static struct segment *part_warm_segment(const struct part *p, int64_t base, boo
     return NULL;
 }
 
+void part_warm_drop(struct part *p, const struct part_warm *w)
+{
+    ASSERT(!w->rebuild || p->rebuilds > 0);
+    ASSERT(w->reader == NULL);
+    if (w->rebuild)
+        p->rebuilds--;
+}
+
 int part_warm_done(struct part *p, struct part_warm *w)
 {
     bool dropping;
     struct segment *s = part_warm_segment(p, w->plan.base, &dropping);
     ASSERT(w->result != 0 || w->reader != NULL || !w->open);
+    ASSERT(!w->rebuild || p->rebuilds > 0);
+    if (w->rebuild)
+        p->rebuilds--;
+    if (w->swaps != p->swaps || part_swap_covers(p, w->plan.base)) { /* of other files, perhaps */
+        if (w->reader != NULL)
+            w->reader = reader_discard(w->io, w->reader);
+        return 0;
+    }
     if (s != NULL && w->rebuild) {
         s->index_size = s->index_ready = w->rebuilt.index;
         s->timeindex_size = s->timeindex_ready = w->rebuilt.timeindex;

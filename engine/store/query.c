@@ -31,6 +31,7 @@ void query_init(struct query *q, const struct part *p, int64_t timestamp, int64_
                         .timestamp = timestamp,
                         .inflate_max = QUERY_INFLATE_MAX,
                         .cleaned = p->generation > 0,
+                        .swaps = p->swaps,
                         .offset = -1,
                         .found_timestamp = BATCH_NO_TIMESTAMP};
     for (size_t i = 0; i < p->count; i++) {
@@ -39,6 +40,12 @@ void query_init(struct query *q, const struct part *p, int64_t timestamp, int64_
         q->segments[i] = (struct query_segment){
             s->base, end, s->ready, s->max_timestamp, s->index_ready, s->timeindex_ready};
     }
+}
+
+bool query_stale(const struct query *q, const struct part *p)
+{
+    ASSERT(q->swaps <= p->swaps);
+    return q->swaps != p->swaps || p->swapping;
 }
 
 void query_deinit(struct query *q)
@@ -115,7 +122,8 @@ static bool query_take(struct query_walk *w)
     const struct query *q = w->q;
     const struct batch_header *h = &w->scan.h;
     ASSERT(w->scan.expected <= q->bound);
-    if (w->scan.expected <= q->log_start || (h->attributes & BATCH_ATTR_CONTROL) != 0)
+    if (w->scan.expected <= q->log_start || (h->attributes & BATCH_ATTR_CONTROL) != 0 ||
+        h->count == 0) /* compacted away */
         return false;
     bool newest = q->timestamp < 0;
     if (newest ? h->max_timestamp <= w->best : h->max_timestamp < q->timestamp)

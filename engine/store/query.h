@@ -33,6 +33,7 @@ struct query {
     int64_t timestamp; /* >= 0 or QUERY_MAX_TIMESTAMP */
     size_t inflate_max;
     bool cleaned;
+    uint64_t swaps; /* of the part, when this was made */
     /* results */
     int result;     /* 0 or -errno */
     int64_t offset; /* -1: none */
@@ -43,4 +44,6 @@ struct query {
 void query_init(struct query *q, const struct part *p, int64_t timestamp, int64_t bound);
 /* Worker. */
 void query_run(struct query *q);
+/* Owner thread: segments were replaced under the query, so its answer means nothing: once more. */
+bool query_stale(const struct query *q, const struct part *p);
 void query_deinit(struct query *q);

@@ -2,8 +2,10 @@
  *
  * recover: opens a partition folder and makes it whole after a kill or a power cut.
  *
- *   1  list the folder: segments, snapshots; leftovers (*.tmp) are removed
- *   2  read `state`; lost or damaged means: no durable point is known
+ *   1  list the folder: segments, snapshots; leftovers (*.tmp, *.cleaned) are removed, swaps of
+ *      cleaned segments that were decided are finished (compact_swap.h)
+ *   2  read `state`; lost or damaged means: no durable point is known; whether offsets may be
+ *      missing is then told by the cleaner's mark
  *   3  sealed segments are taken as they are (their successor proves them), by their sizes and
  *      their last time entry; where that does not fit both index files are made anew. The last
  *      segment is scanned from the recovery point (more exactly: from the last good index entry
@@ -84,6 +86,21 @@ static int recover_unlink(struct recover *c, const char *path)
     return r == IO_MISSING ? 0 : r;
 }
 
+/* What a cleaner left: its mark, swaps, unfinished copies. */
+static void recover_cleaner(struct recover *c, const char *name)
+{
+    struct compact_swap s;
+    c->compacted = c->compacted || strcmp(name, COMPACT_MARK) == 0;
+    c->cleaning = c->cleaning || compact_swap_is_leftover(name);
+    if (!compact_swap_parse(name, &s))
+        return;
+    size_t size = (c->swap_count + 1) * sizeof *c->swaps;
+    c->swaps = assert_memory(realloc(c->swaps, size), size);
+    c->swaps[c->swap_count++] = s;
+    c->report->swap_found = true;
+    ASSERT(s.bases == NULL && s.count == 0);
+}
+
 static int recover_name(void *ctx, const char *name, enum io_kind kind)
 {
     struct recover *c = ctx;
@@ -97,6 +114,7 @@ static int recover_name(void *ctx, const char *name, enum io_kind kind)
         recover_push(&c->logs, log);
     if (snapshot >= 0)
         recover_push(&c->snapshots, snapshot);
+    recover_cleaner(c, name);
     if (!recover_is_leftover(name) || c->o->read_only)
         return 0;
     struct buf path CLEANUP(buf_deinit) = {0};
@@ -104,11 +122,60 @@ static int recover_name(void *ctx, const char *name, enum io_kind kind)
     return recover_unlink(c, (const char *)path.p);
 }
 
+/* The others of a swap leave the list of segments, the one with its base is on it. */
+static void recover_swap_others(struct recover *c, struct compact_swap *s)
+{
+    size_t keep = 0, size = (c->logs.count + 1) * sizeof *s->bases;
+    bool there = false;
+    s->bases = assert_memory(malloc(size), size);
+    for (size_t i = 0; i < c->logs.count; i++) {
+        int64_t base = c->logs.v[i];
+        there = there || base == s->base;
+        if (base > s->base && base < s->end)
+            s->bases[s->count++] = base;
+        else
+            c->logs.v[keep++] = base;
+    }
+    ASSERT(keep + s->count == c->logs.count);
+    c->logs.count = keep;
+    if (!there)
+        recover_push(&c->logs, s->base);
+}
+
+static int recover_remove_cleaned(void *ctx, const char *name, enum io_kind kind)
+{
+    struct recover *c = ctx;
+    struct buf path CLEANUP(buf_deinit) = {0};
+    ASSERT(!c->o->read_only);
+    if (kind != IO_KIND_FILE || !compact_swap_is_leftover(name))
+        return 0;
+    state_path(&path, c->o->dir, name);
+    return recover_unlink(c, (const char *)path.p);
+}
+
+/* Finishes the swaps that were decided; what was not, never was. */
+static int recover_swaps(struct recover *c)
+{
+    int r = 0;
+    ASSERT(c->swaps != NULL || c->swap_count == 0);
+    if (c->o->read_only)
+        return 0;
+    for (size_t i = 0; r == 0 && i < c->swap_count; i++) {
+        recover_swap_others(c, &c->swaps[i]);
+        r = compact_swap_finish(c->io, c->o->dir, &c->swaps[i]);
+    }
+    if (r == 0 && c->cleaning)
+        r = io_list(c->io, c->o->dir, recover_remove_cleaned, c);
+    return r == IO_MISSING ? -ENOENT : r;
+}
+
 static int recover_state(struct recover *c)
 {
     int r = state_read(c->io, c->o->dir, &c->state);
     ASSERT(!c->has_state);
     c->has_state = r == 0;
+    if (!c->has_state)
+        c->state = (struct state){.generation = c->compacted || c->swap_count > 0};
     c->report->state_damaged = r == STATE_DAMAGED;
     return r == IO_MISSING || r == STATE_DAMAGED ? 0 : r;
 }
@@ -206,7 +273,7 @@ static int recover_replay_sealed(struct recover *c, const struct segment *s, int
         .scan = {.log = slice_of(log->p, (size_t)s->size),
                  .expected = s->base,
                  .limit = end,
-                 .cleaned = c->has_state && c->state.generation > 0},
+                 .cleaned = c->state.generation > 0},
         .stop = {(size_t)s->size, end},
     };
     while (guard_run(log->p, log->size, recover_replay_next, &w) == 0) {
@@ -267,7 +334,7 @@ static int recover_rebuild(struct recover *c, struct segment *s, int64_t end)
                                       .end = end,
                                       .log_size = (size_t)s->size,
                                       .interval = c->part->config.index_interval_size,
-                                      .cleaned = c->has_state && c->state.generation > 0};
+                                      .cleaned = c->state.generation > 0};
     struct recover_sizes sizes = {0, 0};
     bool fits;
     ASSERT(s->size > 0);
@@ -347,7 +414,7 @@ static void recover_ends(struct recover *c)
     p->written = p->durable = p->reserved;
     p->checkpoint = c->has_state ? c->state.recovery_offset : 0;
     p->epoch = c->has_state ? c->state.epoch : 0;
-    p->generation = c->has_state ? c->state.generation : 0;
+    p->generation = c->state.generation;
     p->exists = c->has_state || p->count > 0;
     ASSERT(p->log_start <= p->reserved);
 }
@@ -396,6 +463,9 @@ static void recover_deinit(struct recover *c)
     ASSERT(c->io != NULL);
     io_unmap(c->io, &c->map);
     (void)io_close(c->file); /* nothing un-synced in it */
+    for (size_t i = 0; i < c->swap_count; i++)
+        free(c->swaps[i].bases);
+    free(c->swaps);
     free(c->logs.v);
     free(c->snapshots.v);
     buf_deinit(&c->index);
@@ -408,6 +478,8 @@ static int recover_run(struct recover *c)
     if (r == IO_MISSING)
         return 0;
     ASSERT(c->part->count == 0);
+    if (r == 0)
+        r = recover_swaps(c);
     recover_sort(&c->logs);
     recover_sort(&c->snapshots);
     if (r == 0)

@@ -190,7 +190,8 @@ static int recover_scan_run(struct recover *c, struct recover_scan *n)
             r = recover_bad(c, n);
         } else if (r == 0) {
             recover_producer(c, &n->scan.h);
-            part_index_batch(c->part, n->s, &n->scan.h, &c->index, &c->timeindex);
+            part_index_batch(c->part->config.index_interval_size, n->s, &n->scan.h, &c->index,
+                             &c->timeindex);
             if (n->scan.at >= n->point_pos)
                 c->report->scanned_size += n->scan.h.size;
         }
@@ -379,7 +380,7 @@ int recover_last(struct recover *c, struct segment *s)
         return r;
     n.scan.log = slice_of(c->map.p, (size_t)size);
     n.scan.limit = s->base < INT64_MAX - UINT32_MAX ? s->base + UINT32_MAX : INT64_MAX;
-    n.scan.cleaned = c->has_state && c->state.generation > 0;
+    n.scan.cleaned = c->state.generation > 0;
     recover_set_point(c, &n);
     recover_first_timestamp(c, &n);
     r = recover_start(c, &n);

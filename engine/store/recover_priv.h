@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "engine/store/compact_swap.h"
 #include "engine/store/part_priv.h"
 
 #define RECOVER_INDEX_MAX (64u << 20)
@@ -21,8 +22,12 @@ struct recover {
     struct part_recovery *report;
     struct recover_list logs;
     struct recover_list snapshots;
-    struct state state;
+    struct compact_swap *swaps; /* owned; half done */
+    size_t swap_count;
+    struct state state; /* the generation counts without has_state, too */
     bool has_state;
+    bool compacted;    /* the folder has the mark */
+    bool cleaning;     /* and leftovers of a cleaner */
     int64_t snapshot;  /* producers hold everything below this offset; -1 none */
     struct io_map map; /* of the segment being scanned */
     struct io_file *file;

@@ -341,6 +341,10 @@ int round_control_part(struct part_round *pr)
     pr->checkpointed = r == 0;
     if (r < 0 || r == IO_MISSING)
         return r < 0 ? r : -ENOENT;
+    if (r == 0 && pr->swaps)
+        r = compact_swap_run(pr->io, pr->dir, &pr->swap);
+    if (r < 0)
+        return r;
     return round_drop(pr); /* also with a full disk: the old state stands, recovery scans more */
 }
 

@@ -7,7 +7,8 @@
  *            is created, space reserved in growing chunks, one pwritev per segment, index entries
  *   sync     all logs of all partitions as one set, then the folders that got new names; or not
  *   (note: durable or written) the acknowledgements leave here, where control follows
- *   control  what may follow: producer snapshot, state file, segments dropped
+ *   control  what may follow: producer snapshot, state file, a swap of cleaned segments, segments
+ *            dropped
  *   (done: finished)           else here
  *
  * One note less is one wake-up less of the owner: nobody waits for `written` while a sync goes on.
@@ -29,6 +30,7 @@
 #pragma once
 
 #include "engine/base/clock.h"
+#include "engine/store/compact_swap.h"
 #include "engine/store/part.h"
 
 /* Bytes for one segment. */
@@ -69,14 +71,18 @@ struct part_round {
     int64_t snapshot_offset;
     int64_t *drops; /* owned: bases of segments to unlink */
     size_t drop_count;
-    int64_t old_snapshot; /* to unlink once the new one is durable; -1 none */
-    bool checkpointed;    /* state and snapshot are durable */
-    bool dropped;         /* the drops are gone from the folder */
+    int64_t old_snapshot;     /* to unlink once the new one is durable; -1 none */
+    struct compact_swap swap; /* with swaps */
+    bool swaps;
+    bool swap_lost;    /* it does not fit any more */
+    bool checkpointed; /* state and snapshot are durable */
+    bool dropped;      /* the drops are gone from the folder */
     bool raised_written;
     bool raised_durable;
     int result; /* 0, IO_FULL, -errno */
     /* To take the plan back when the disk was full. */
     bool saved_roll;
+    uint32_t saved_generation;
     size_t saved_count;
     struct segment saved; /* the last segment before this plan */
 };

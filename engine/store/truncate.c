@@ -71,7 +71,8 @@ static int truncate_state(struct part *p, const struct segment *s, const struct 
                           .recovery_base = s->base,
                           .recovery_pos = w->pos,
                           .epoch = p->epoch,
-                          .generation = p->generation};
+                          /* what a cleaner remembered of this log does not fit any more */
+                          .generation = p->generation > 0 ? p->generation + 2 : 0};
     ASSERT(w->end >= s->base && w->pos <= s->ready);
     ASSERT(w->end <= p->reserved);
     state_encode(&state, &bytes);

@@ -38,6 +38,7 @@ struct verify {
     uint64_t point_pos; /* durable point in the current segment; UINT64_MAX: all of it */
     bool last;
     bool cleaned;
+    bool swapping; /* a swap is half done: indexes may be those of the new segment already */
 };
 
 __attribute__((format(printf, 3, 4))) static void verify_say(struct verify *v, bool fault,
@@ -203,7 +204,7 @@ static int verify_segment(struct verify *v, const struct part *p, size_t slot,
                    : state->recovery_base == v->base ? state->recovery_pos
                                                      : 0;
     int r = walk_segment(v->store->io, v->dir, v->base, verify_item, v);
-    if (r == 0)
+    if (r == 0 && !v->swapping)
         r = verify_indexes(v);
     if (r == 0 && !v->last && v->end < p->segments[slot + 1]->base && !v->cleaned)
         verify_say(v, true, "%s: segment %lld ends at offset %lld, the next begins at %lld",
@@ -223,6 +224,10 @@ static void verify_report(struct verify *v, const struct part *p, const struct p
         verify_say(v, true, "%s: state file damaged (the log itself is not affected)", v->name);
     if (r->snapshot_damaged)
         verify_say(v, true, "%s: producer snapshot damaged (it is rebuilt from the log)", v->name);
+    if (r->swap_found)
+        verify_say(v, false,
+                   "%s: a swap of compacted segments is half done; the next start ends it",
+                   v->name);
     ASSERT(p->read_only && r != NULL);
     for (size_t i = 0; i < p->damaged_count; i++)
         if (p->damaged[i].from < p->damaged[i].to)
@@ -261,6 +266,7 @@ int verify_part(struct store *s, const char *dir, const struct verify_options *o
     if (state_read(s->io, dir, &state) != 0)
         state = (struct state){.recovery_base = -1};
     v.cleaned = p->generation > 0;
+    v.swapping = report.swap_found;
     for (size_t i = 0; r == 0 && i < p->count; i++)
         r = verify_segment(&v, p, i, &state);
     buf_deinit(&v.scratch);
