@@ -34,7 +34,7 @@ void bpart_init(struct bpart *p, struct broker *b, struct topic *t, int32_t inde
 {
     ASSERT(index >= 0);
     ASSERT(b != NULL && (t != NULL || index == 0)); /* __meta has one */
-    *p = (struct bpart){.broker = b, .topic = t, .index = index};
+    *p = (struct bpart){.broker = b, .topic = t, .index = index, .first_dirty = -1};
     list_init(&p->due);
     list_init(&p->load);
     list_init(&p->waits);

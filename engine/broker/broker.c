@@ -180,6 +180,7 @@ int broker_open(const struct broker_env *env, struct broker **out)
     b->next_flush_ms = b->next_space_ms = b->next_expire_ms = now + 1000;
     b->groups = broker_groups_new(b);
     broker_counters_init(b);
+    b->compact = broker_compact_new(b);
     broker_check_space(b);
     *out = b;
     return 0;
@@ -250,8 +251,8 @@ static bool broker_parts_quiet(const struct broker *b)
 {
     ASSERT(b->stopping);
     return !broker_rounds_out(b) && list_empty(&b->due[0]) && list_empty(&b->due[1]) &&
-           b->loading == 0 && b->admins == 0 && list_empty(&b->deleting) && !b->space.out &&
-           broker_groups_quiet(b->groups);
+           !broker_compact_busy(b->compact) && b->loading == 0 && b->admins == 0 &&
+           list_empty(&b->deleting) && !b->space.out && broker_groups_quiet(b->groups);
 }
 
 static void broker_stop_checkpoint(struct bpart *p, bool many)
@@ -292,12 +293,15 @@ static void broker_stop_step(struct broker *b)
     }
     if (!b->checkpointed) {
         broker_stop_checkpoints(b);
-    } else if (coord_view_busy(b->coord) || broker_groups_view_busy(b->groups)) {
+    } else if (coord_view_busy(b->coord) || broker_groups_view_busy(b->groups) ||
+               broker_compact_view_busy(b->compact)) {
         return;
     } else if (coord_view_due(b->coord)) {
         coord_view_commit(b->coord, b->env.work);
     } else if (broker_groups_view_due(b->groups) && !coord_view_lost(b->coord)) {
         broker_groups_view(b->groups, true);
+    } else if (broker_compact_view_due(b->compact)) {
+        broker_compact_view(b->compact);
     } else if (b->env.work->pending == 0) {
         ASSERT(b->in_flight_size == 0 && b->fetch_deadlines.count == 0);
         ASSERT(list_empty(&b->trims) && list_empty(&b->stalled_pids));
@@ -318,6 +322,7 @@ void broker_run(struct broker *b)
     broker_fetch_timers(b);
     broker_delete_some(b);
     broker_groups_run(b->groups);
+    broker_compact_run(b->compact);
     broker_start_rounds(b);
     broker_deliver_produce(b);
     broker_deliver_fetch(b);
@@ -339,6 +344,8 @@ int64_t broker_next_ms(const struct broker *b)
         return broker_now(b);
     int64_t groups = broker_groups_next_ms(b->groups);
     next = groups < next ? groups : next;
+    int64_t compact = broker_compact_next_ms(b->compact);
+    next = compact < next ? compact : next;
     return n != NULL && n->at < next ? n->at : next;
 }
 
@@ -378,6 +385,7 @@ struct broker *broker_free(struct broker *b)
         return NULL;
     ASSERT(b->coord != NULL && b->dir != NULL);
     broker_abandon(b);
+    b->compact = broker_compact_free(b->compact);
     b->groups = broker_groups_free(b->groups);
     broker_free_topics(b);
     part_close(b->meta_part.part);

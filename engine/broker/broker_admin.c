@@ -543,6 +543,8 @@ static void broker_delete_begin(struct broker_change *c)
         broker_fetch_wake(b, p);
         broker_trim_done(b, p);
     }
+    if (b->compact != NULL)
+        broker_compact_forget(b->compact, t);
     t->deletion = c;
     list_add_tail(&b->deleting, &t->deletions);
 }

@@ -181,10 +181,11 @@ bool broker_groups_has_ready(const struct broker_groups *bg)
  * for the end of loading is not for a timer: the loop would turn without rest. */
 static bool broker_groups_view_may(const struct broker_groups *bg)
 {
-    const struct coord *c = bg->broker->coord;
+    const struct broker *b = bg->broker;
     ASSERT(bg->rows != NULL);
-    return bg->phase == BROKER_GROUPS_READY && group_rows_due(bg->rows) && !coord_view_busy(c) &&
-           !coord_view_lost(c);
+    return bg->phase == BROKER_GROUPS_READY && group_rows_due(bg->rows) &&
+           !coord_view_busy(b->coord) && !broker_compact_view_busy(b->compact) &&
+           !coord_view_lost(b->coord);
 }
 
 int64_t broker_groups_next_ms(const struct broker_groups *bg)
@@ -222,6 +223,13 @@ int broker_groups_view_error(struct broker_groups *bg)
 {
     ASSERT(bg->rows != NULL);
     return group_rows_error(bg->rows);
+}
+
+bool broker_groups_view_good(const struct broker_groups *bg)
+{
+    ASSERT(bg->rows != NULL);
+    return bg->phase == BROKER_GROUPS_READY && !group_rows_lost(bg->rows) &&
+           !coord_view_lost(bg->broker->coord);
 }
 
 bool broker_groups_quiet(const struct broker_groups *bg)

@@ -29,6 +29,8 @@ bool broker_groups_view_due(const struct broker_groups *bg);
 bool broker_groups_view_busy(const struct broker_groups *bg);
 /* 0, or what the last commit failed with, once. */
 int broker_groups_view_error(struct broker_groups *bg);
+/* The groups were read, and the view follows their log. */
+bool broker_groups_view_good(const struct broker_groups *bg);
 /* Refuses what is parked and what comes. */
 void broker_groups_stop(struct broker_groups *bg);
 /* Nothing is on its way to the disk. */

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "engine/broker/broker.h"
+#include "engine/broker/broker_compact.h"
 #include "engine/broker/broker_counters.h"
 #include "engine/broker/broker_groups.h"
 #include "engine/broker/catalog.h"
@@ -42,8 +43,10 @@ struct bpart {
     struct list held;  /* of produce requests: batches that came while it is LOADING, in order */
     struct bpart_counters *counters; /* owned; NULL until something is counted */
     int64_t retry_ms;                /* FAILED: a use behind this opens it again; monotonic */
-    int64_t shown;    /* what consumers saw while durability was os, not durable yet */
-    int64_t trimming; /* of the round that is out: part->trim_to when it began */
+    int64_t shown;       /* what consumers saw while durability was os, not durable yet */
+    int64_t first_dirty; /* where compaction goes on; -1: not known */
+    int64_t compact_ms;  /* not before this; monotonic */
+    int64_t trimming;    /* of the round that is out: part->trim_to when it began */
     int32_t index;
     uint32_t jobs; /* rounds, loads, warms and queries under way */
     enum bpart_state state;
@@ -51,6 +54,7 @@ struct bpart {
     bool flush;         /* the next round syncs what is only written */
     bool checkpointing; /* the round that is out shall make a recovery point */
     bool sync;          /* __meta */
+    bool hinted;        /* first_dirty was looked up in the view */
 };
 
 /* Settings looked up once per change, not per batch. */
@@ -63,6 +67,11 @@ struct topic_limits {
     int64_t flush_ms; /* durability=os */
     int64_t min_insync;
     bool append_time;
+    int64_t delete_retention_ms;
+    int64_t min_lag_ms; /* of compaction */
+    int64_t max_lag_ms;
+    double min_dirty; /* share of the log */
+    int codec;        /* of what compaction changes; -1: as it was */
     bool compacted;
     bool expires; /* cleanup.policy has delete */
     bool sync;
@@ -110,6 +119,7 @@ struct broker {
     struct bpart meta_part; /* __meta */
     struct meta *view;
     struct broker_groups *groups;
+    struct broker_compact *compact;
     struct map topics;     /* name -> struct topic */
     struct map ids;        /* id -> struct topic */
     struct topic **sorted; /* owned array, by name */

@@ -228,9 +228,11 @@ void broker_periodic(struct broker *b)
     broker_flush(b, now, flush_ms > 0 ? flush_ms : 1);
     if (broker_due(&b->next_space_ms, now, b->disk_full ? BROKER_SPACE_FULL_MS : BROKER_SPACE_MS))
         broker_watch_space(b);
-    if (coord_view_due(b->coord) && !b->dead && !broker_groups_view_busy(b->groups))
+    if (coord_view_due(b->coord) && !b->dead && !broker_groups_view_busy(b->groups) &&
+        !broker_compact_view_busy(b->compact))
         coord_view_commit(b->coord, b->env.work);
     broker_groups_view(b->groups, false);
+    broker_compact_view(b->compact);
     int error = coord_view_error(b->coord);
     if (error == 0)
         error = broker_groups_view_error(b->groups);

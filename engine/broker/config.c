@@ -76,6 +76,10 @@ static const char *const config_broker_names[CONFIG_BROKER_KEY_COUNT] = {
     [CONFIG_REQUEST_BYTES_MAX] = "queued.max.request.bytes",
     [CONFIG_WORKER_THREADS] = "worker.threads",
     [CONFIG_ALLOW_INSECURE] = "allow.insecure",
+    [CONFIG_CLEANER_ENABLE] = "log.cleaner.enable",
+    [CONFIG_CLEANER_BACKOFF_MS] = "log.cleaner.backoff.ms",
+    [CONFIG_CLEANER_MEMORY] = "log.cleaner.dedupe.buffer.size",
+    [CONFIG_CLEANER_RATE] = "log.cleaner.io.max.bytes.per.second",
 };
 
 const char *config_origin_text(enum config_origin from)
@@ -323,6 +327,13 @@ bool config_bool(const struct config *c, enum config_broker_key k)
     ASSERT((unsigned)k < CONFIG_BROKER_KEY_COUNT);
     ASSERT(config_row_at(c->keys[k])->type == CONFIG_BOOL);
     return config_i64(c, k) != 0;
+}
+
+double config_double(const struct config *c, enum config_broker_key k)
+{
+    ASSERT((unsigned)k < CONFIG_BROKER_KEY_COUNT);
+    ASSERT(config_row_at(c->keys[k])->type == CONFIG_DOUBLE);
+    return strtod(c->slots[c->keys[k]].value, NULL);
 }
 
 const char *config_get(const struct config *c, const char *name, enum config_origin *from)

@@ -58,9 +58,13 @@ enum config_topic_key {
     CONFIG_RETENTION_MS,
     CONFIG_SEGMENT_BYTES,
     CONFIG_SEGMENT_MS,
+    CONFIG_DELETE_RETENTION_MS,
+    CONFIG_MAX_COMPACTION_LAG_MS,
+    CONFIG_MIN_CLEANABLE_RATIO, /* config_topic_double */
+    CONFIG_MIN_COMPACTION_LAG_MS,
     CONFIG_FLUSH_MS, /* durability=os: the shorter of this and CONFIG_FLUSH_INTERVAL_MS counts */
 };
-#define CONFIG_TOPIC_KEY_COUNT      14
+#define CONFIG_TOPIC_KEY_COUNT      18
 
 #define CONFIG_CLEANUP_DELETE       1
 #define CONFIG_CLEANUP_COMPACT      2
@@ -100,8 +104,12 @@ enum config_broker_key {
     CONFIG_OFFSET_METADATA_MAX,         /* offset.metadata.max.bytes */
     CONFIG_GROUP_STUCK_MS,              /* group.stuck.ms */
     CONFIG_METRICS_PARTITIONS_MAX,      /* metrics.partitions.max */
+    CONFIG_CLEANER_ENABLE,              /* log.cleaner.enable */
+    CONFIG_CLEANER_BACKOFF_MS,          /* log.cleaner.backoff.ms */
+    CONFIG_CLEANER_MEMORY,              /* log.cleaner.dedupe.buffer.size */
+    CONFIG_CLEANER_RATE,                /* log.cleaner.io.max.bytes.per.second; config_double */
 };
-#define CONFIG_BROKER_KEY_COUNT 27
+#define CONFIG_BROKER_KEY_COUNT 31
 
 /* One row of the table, for help and describe. Static storage. */
 struct config_row {
@@ -185,6 +193,8 @@ int config_environ(struct config *c, char *const *env,
 
 int64_t config_i64(const struct config *c, enum config_broker_key k);
 bool config_bool(const struct config *c, enum config_broker_key k);
+/* For the keys of that type. Parses the text. */
+double config_double(const struct config *c, enum config_broker_key k);
 /* Any broker key by name, in force; "" when empty; NULL when unknown. *from may be NULL. Valid
  * until the next change. A key with several spellings says what all of them come to. */
 const char *config_get(const struct config *c, const char *name, enum config_origin *from);
@@ -218,6 +228,9 @@ bool config_topic_at(const struct config_topic *t, size_t i, const char **key, c
 /* In force for a topic. */
 int64_t config_topic_i64(const struct config *c, const struct config_topic *t,
                          enum config_topic_key k);
+/* For the keys of that type. Parses the text. */
+double config_topic_double(const struct config *c, const struct config_topic *t,
+                           enum config_topic_key k);
 /* Text in force and where it comes from: "topic", "broker" (dynamic or at start), "default". Any
  * topic key by row. */
 const char *config_topic_text(const struct config *c, const struct config_topic *t,

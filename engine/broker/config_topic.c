@@ -31,6 +31,10 @@ static const char *const config_topic_names[CONFIG_TOPIC_KEY_COUNT] = {
     [CONFIG_RETENTION_MS] = "retention.ms",
     [CONFIG_SEGMENT_BYTES] = "segment.bytes",
     [CONFIG_SEGMENT_MS] = "segment.ms",
+    [CONFIG_DELETE_RETENTION_MS] = "delete.retention.ms",
+    [CONFIG_MAX_COMPACTION_LAG_MS] = "max.compaction.lag.ms",
+    [CONFIG_MIN_CLEANABLE_RATIO] = "min.cleanable.dirty.ratio",
+    [CONFIG_MIN_COMPACTION_LAG_MS] = "min.compaction.lag.ms",
     [CONFIG_FLUSH_MS] = "flush.ms",
 };
 
@@ -187,6 +191,15 @@ int64_t config_topic_i64(const struct config *c, const struct config_topic *t,
     size_t index = config_topic_slot(t, row, &found);
     ASSERT(!found || t->v[index].row == row);
     return found ? t->v[index].number : config_topic_default(c, k);
+}
+
+double config_topic_double(const struct config *c, const struct config_topic *t,
+                           enum config_topic_key k)
+{
+    const struct config_row *row = config_topic_row(c, k);
+    const char *source = NULL;
+    ASSERT(row->type == CONFIG_DOUBLE);
+    return strtod(config_topic_text(c, t, row, &source), NULL);
 }
 
 const char *config_topic_text(const struct config *c, const struct config_topic *t,

@@ -238,7 +238,9 @@ static int config_put_double(const struct config_row *row, const char *text, str
         return config_bad(row, text, message);
     if (number < row->min || number > row->max)
         return config_range(row, text, message);
-    buf_printf(out, "%.15g", number);
+    char plain[40];
+    (void)snprintf(plain, sizeof plain, "%.15g", number);
+    buf_printf(out, "%.*g", strtod(plain, NULL) == number ? 15 : 17, number); /* it reads back */
     return 0;
 }
 

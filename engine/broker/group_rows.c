@@ -126,6 +126,12 @@ bool group_rows_busy(const struct group_rows *r)
     return r->commit.out;
 }
 
+bool group_rows_lost(const struct group_rows *r)
+{
+    ASSERT(r->view != NULL);
+    return r->lost;
+}
+
 int group_rows_error(struct group_rows *r)
 {
     int error = r->error;

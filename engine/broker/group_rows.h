@@ -28,6 +28,8 @@ void group_rows_note(struct group_rows *r, struct slice key, struct slice value,
 /* True when there is something to commit and no commit is out. */
 bool group_rows_due(const struct group_rows *r);
 bool group_rows_busy(const struct group_rows *r);
+/* It was given up. */
+bool group_rows_lost(const struct group_rows *r);
 /* Starts a commit of all that gathered; due, and no other commit of the view is out. */
 void group_rows_commit(struct group_rows *r, struct work *w);
 /* Of the commit that failed, once: 0, META_FULL or -errno. */

@@ -503,9 +503,9 @@ void part_round_done(struct part *p, struct part_round *r, enum part_stage stage
 int64_t part_expired(const struct part *p, const struct part_retention *q)
 {
     uint64_t total = part_size(p);
-    size_t i = 0;
+    size_t expired = 0;
     ASSERT(q->retention_size >= -1 && q->older_than_ms >= -1);
-    for (; i < p->count; i++) {
+    for (size_t i = 0; i < p->count; i++) {
         const struct segment *s = p->segments[i];
         bool last = i + 1 == p->count;
         bool by_size = q->retention_size >= 0 && !last &&
@@ -513,16 +513,17 @@ int64_t part_expired(const struct part *p, const struct part_retention *q)
                        total >= (uint64_t)q->retention_size;
         bool by_time = q->older_than_ms >= 0 && s->ready > 0 && s->max_timestamp >= 0 &&
                        s->max_timestamp < q->older_than_ms;
-        if (!by_size && !by_time)
+        if (!by_size && !by_time && (last || s->ready > 0)) /* compaction leaves empty ones */
             break;
         if (!last && p->segments[i + 1]->base > p->written)
             break; /* sealed by a round that is still out */
         if (last && (p->pending_count > 0 || p->round != NULL || p->reserved != p->written))
             break;
         total -= s->ready;
+        expired = by_size || by_time ? i + 1 : expired;
     }
-    if (i == 0)
+    if (expired == 0)
         return p->log_start;
-    int64_t to = i < p->count ? p->segments[i]->base : p->written;
+    int64_t to = expired < p->count ? p->segments[expired]->base : p->written;
     return to > p->log_start ? to : p->log_start;
 }

@@ -123,6 +123,7 @@ struct part_swap {
         *readers;           /* borrowed; count mappings of them; what the part takes becomes NULL */
     struct segment segment; /* the new one: figures as in struct part */
     bool begins;            /* the first of a pass: the compaction generation rises */
+    void *ctx;
     /* 0: in force; PART_LOST or IO_FULL: nothing changed; -errno. Owner thread, inside
      * part_round_done or part_abort. */
     void (*done)(struct part_swap *s, int result);

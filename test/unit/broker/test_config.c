@@ -6,6 +6,7 @@
 #include "engine/broker/config.h"
 
 #include <check.h>
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -151,6 +152,8 @@ START_TEST(choices_take_the_spelling_of_the_table)
     ck_assert_str_eq(normal("preallocate", true, "TRUE"), "true");
     ck_assert_str_eq(normal("compression.type", true, "Zstd"), "zstd");
     ck_assert_str_eq(normal("min.cleanable.dirty.ratio", true, "0.250"), "0.25");
+    ck_assert_str_eq(normal("log.cleaner.io.max.bytes.per.second", false, "1.7976931348623157E308"),
+                     "1.7976931348623157e+308"); /* Kafka's own file says so */
 }
 END_TEST
 
@@ -440,10 +443,18 @@ START_TEST(engine_keys_have_the_documented_numbers)
         {CONFIG_RETENTION_MS, 604800000},
         {CONFIG_SEGMENT_BYTES, 1073741824},
         {CONFIG_SEGMENT_MS, 604800000},
+        {CONFIG_DELETE_RETENTION_MS, 86400000},
+        {CONFIG_MAX_COMPACTION_LAG_MS, INT64_MAX},
+        {CONFIG_MIN_CLEANABLE_RATIO, 0}, /* a double: below */
+        {CONFIG_MIN_COMPACTION_LAG_MS, 0},
         {CONFIG_FLUSH_MS, INT64_MAX},
     };
     for (size_t i = 0; i < CONFIG_TOPIC_KEY_COUNT; i++)
         ck_assert_int_eq(config_topic_i64(c, &t, rows[i].key), rows[i].number);
+    ck_assert(config_topic_double(c, &t, CONFIG_MIN_CLEANABLE_RATIO) == 0.5);
+    ck_assert_int_eq(topic_set(&t, "min.cleanable.dirty.ratio", "0.1"), 0);
+    ck_assert(config_topic_double(c, &t, CONFIG_MIN_CLEANABLE_RATIO) == 0.1);
+    ck_assert(config_double(c, CONFIG_CLEANER_RATE) == DBL_MAX);
     ck_assert_int_eq(topic_set(&t, "compression.type", "zstd"), 0);
     ck_assert_int_eq(config_topic_i64(c, &t, CONFIG_COMPRESSION_TYPE), CONFIG_COMPRESSION_NONE + 4);
     ck_assert_int_eq(topic_set(&t, "message.timestamp.type", "LogAppendTime"), 0);
