@@ -20,8 +20,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import harness
 
-MODULES = ("records", "topics", "reading", "groups", "acks", "retention", "input", "folders", "names", "tools", "http",
-           "damage", "disk")
+MODULES = ("records", "topics", "reading", "groups", "acks", "retention", "compact", "input", "folders",
+           "names", "tools", "http", "damage", "disk")
 
 
 class Bench:
