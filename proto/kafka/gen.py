@@ -12,7 +12,7 @@ The notation, a line each; `#` starts a comment, deeper indentation is inside:
     header request|response  known A-B  flexible N                   its fields follow
     FIELD TYPE  [VERSIONS]  [tagN]  [= DEFAULT]  [plain]
 
-    TYPE      bool i8 i16 u16 i32 i64 uuid string bytes, or a new name: a struct, its fields inside;
+    TYPE      bool i8 i16 u16 i32 i64 f64 uuid string bytes, or a new name: a struct, its fields inside;
               [TYPE] is a list; TYPE? may be null, TYPE?N from version N on
     VERSIONS  v3+ v3-7 v-7 v3: where the field is on the wire, within those of its parent
     tagN      tagged field N, of the flexible versions
@@ -36,6 +36,7 @@ from pathlib import Path
 BASE = {"bool": ("bool", "kp_bools", 1), "i8": ("int8_t", "kp_i8s", 1),
         "i16": ("int16_t", "kp_i16s", 2), "u16": ("uint16_t", "kp_u16s", 2),
         "i32": ("int32_t", "kp_i32s", 4), "i64": ("int64_t", "kp_i64s", 8),
+        "f64": ("double", "kp_f64s", 8),
         "uuid": ("struct kp_uuid", "kp_uuids", 16), "string": ("struct slice", "kp_slices", None),
         "bytes": ("struct slice", "kp_slices", None)}
 INTS = {"i8": 8, "i16": 16, "u16": 16, "i32": 32, "i64": 64}

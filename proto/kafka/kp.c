@@ -110,6 +110,7 @@ size_t kp_size(struct kp_kind kind)
 
 int64_t kp_load(const struct kp_field *f, const uint8_t *from)
 {
+    int64_t bits;
     switch ((enum kp_type)f->type) {
     case KP_TYPE_BOOL:
         return *(const bool *)from;
@@ -123,6 +124,9 @@ int64_t kp_load(const struct kp_field *f, const uint8_t *from)
         return *(const int32_t *)(const void *)from;
     case KP_TYPE_I64:
         return *(const int64_t *)(const void *)from;
+    case KP_TYPE_F64:
+        memcpy(&bits, from, sizeof bits);
+        return bits;
     case KP_TYPE_UUID:
     case KP_TYPE_STRING:
     case KP_TYPE_BYTES:
@@ -153,6 +157,9 @@ void kp_store(const struct kp_field *f, uint8_t *to, int64_t value)
         return;
     case KP_TYPE_I64:
         *(int64_t *)(void *)to = value;
+        return;
+    case KP_TYPE_F64:
+        memcpy(to, &value, sizeof value);
         return;
     case KP_TYPE_UUID:
     case KP_TYPE_STRING:
@@ -212,6 +219,7 @@ static void kp_read_value(struct kp_in *in, const struct kp_field *f, bool nulla
         kp_store(f, to, kp_in_i32(in));
         return;
     case KP_TYPE_I64:
+    case KP_TYPE_F64:
         kp_store(f, to, kp_in_i64(in));
         return;
     case KP_TYPE_UUID:
@@ -235,8 +243,8 @@ static void kp_item_sizes(const struct kp_in *in, const struct kp_field *f, size
                           size_t *wire_min)
 {
     static const uint8_t fixed[] = {
-        [KP_TYPE_BOOL] = 1, [KP_TYPE_I8] = 1,  [KP_TYPE_I16] = 2,  [KP_TYPE_U16] = 2,
-        [KP_TYPE_I32] = 4,  [KP_TYPE_I64] = 8, [KP_TYPE_UUID] = 16};
+        [KP_TYPE_BOOL] = 1, [KP_TYPE_I8] = 1,  [KP_TYPE_I16] = 2, [KP_TYPE_U16] = 2,
+        [KP_TYPE_I32] = 4,  [KP_TYPE_I64] = 8, [KP_TYPE_F64] = 8, [KP_TYPE_UUID] = 16};
     if (f->type == KP_TYPE_STRUCT) {
         *size = kp_structs[f->sub].size;
         *wire_min = kp_structs[f->sub].wire_min;

@@ -61,6 +61,7 @@ static void kp_write_value(struct kp_out *out, const struct kp_field *f, bool nu
         kp_out_i32(out, (int32_t)kp_load(f, from));
         return;
     case KP_TYPE_I64:
+    case KP_TYPE_F64:
         kp_out_i64(out, kp_load(f, from));
         return;
     case KP_TYPE_UUID:
@@ -92,6 +93,7 @@ static size_t kp_item_size(const struct kp_field *f)
     case KP_TYPE_I32:
         return 4;
     case KP_TYPE_I64:
+    case KP_TYPE_F64:
         return 8;
     case KP_TYPE_UUID:
         return sizeof(struct kp_uuid);

@@ -57,6 +57,17 @@ static void kp_print_slice(struct kp_printer *p, const struct kp_field *f, struc
         kp_print_bytes(p, s);
 }
 
+static void kp_print_double(struct kp_printer *p, int64_t bits)
+{
+    double value;
+    _Static_assert(sizeof value == sizeof bits, "an f64 is its bits");
+    memcpy(&value, &bits, sizeof value);
+    if (value != value) /* whatever its sign */
+        buf_printf(p->out, "nan");
+    else
+        buf_printf(p->out, "%.17g", value);
+}
+
 /* One value; gives its size in memory. */
 static size_t kp_print_value(struct kp_printer *p, const struct kp_field *f, const uint8_t *from)
 {
@@ -74,6 +85,9 @@ static size_t kp_print_value(struct kp_printer *p, const struct kp_field *f, con
                : f->type == KP_TYPE_I32 ? 4
                : f->type == KP_TYPE_I64 ? 8
                                         : 2;
+    case KP_TYPE_F64:
+        kp_print_double(p, kp_load(f, from));
+        return sizeof(double);
     case KP_TYPE_UUID:
         kp_print_hex(p, slice_of(from, sizeof(struct kp_uuid)));
         return sizeof(struct kp_uuid);

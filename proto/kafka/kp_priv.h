@@ -22,6 +22,7 @@ enum kp_type {
     KP_TYPE_U16,
     KP_TYPE_I32,
     KP_TYPE_I64,
+    KP_TYPE_F64,
     KP_TYPE_UUID,
     KP_TYPE_STRING,
     KP_TYPE_BYTES,
@@ -92,7 +93,7 @@ static inline bool kp_is_present(const struct kp_field *f, int16_t version)
     return version >= f->version_min && version <= f->version_max;
 }
 
-/* A number of any width, as the struct holds it. */
+/* A number of any width, as the struct holds it; an f64 by its bits. */
 int64_t kp_load(const struct kp_field *f, const uint8_t *from);
 void kp_store(const struct kp_field *f, uint8_t *to, int64_t value);
 

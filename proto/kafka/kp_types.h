@@ -4,6 +4,7 @@
  *
  *   wire                   C
  *   bool i8 .. i64         bool int8_t .. int64_t
+ *   f64                    double
  *   string, bytes          struct slice; p NULL is null. Where null is not allowed it means empty
  *   uuid                   struct kp_uuid
  *   [x]                    {const x *v; int32_t count}; count -1 is null, or empty where null is
@@ -59,6 +60,11 @@ struct kp_i32s {
 
 struct kp_i64s {
     const int64_t *v;
+    int32_t count;
+};
+
+struct kp_f64s {
+    const double *v;
     int32_t count;
 };
 

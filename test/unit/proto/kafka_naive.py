@@ -18,7 +18,7 @@ from pathlib import Path
 
 EACH = 6  # random fixtures of one message and version
 ERROR = 41
-BITS = {"i8": ">b", "i16": ">h", "u16": ">H", "i32": ">i", "i64": ">q"}
+BITS = {"i8": ">b", "i16": ">h", "u16": ">H", "i32": ">i", "i64": ">q", "f64": ">d"}
 STRINGS = ["", "t", "orders", "a.b_c-9", 'quo"te', "back\\slash", "ümlaut", "\x00\x7f", "x" * 130]
 rnd = random.Random(20)
 
@@ -182,6 +182,8 @@ def text_one(field, value, version):
         return '"' + "".join(chr(c) if 32 <= c < 127 and c not in b'"\\' else f"\\x{c:02x}" for c in value) + '"'
     if kind == "bytes":
         return f"{len(value)}:{value[:32].hex()}" + (".." if len(value) > 32 else "")
+    if kind == "f64":
+        return f"{value:.17g}"
     return value.hex() if kind == "uuid" else str(value)
 
 
