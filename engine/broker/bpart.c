@@ -187,6 +187,7 @@ static void bpart_load_done(struct work_note *note)
                                             : error_text(l->result));
     }
     broker_produce_wake(p->broker, p);
+    broker_trim_loaded(p->broker, p);
     buf_deinit(&l->path);
     free(l);
 }

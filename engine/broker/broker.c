@@ -409,6 +409,8 @@ void broker_info(const struct broker *b, struct broker_info *out)
                                 .topics = b->topic_count,
                                 .partitions = b->partition_count,
                                 .disk_free_size = b->space.free_size,
+                                .disk_size = b->space.total_size,
+                                .dir = b->dir,
                                 .disk_full = b->disk_full};
     memcpy(out->cluster_id, b->cluster_id, sizeof out->cluster_id);
     ASSERT(out->cluster_id[sizeof out->cluster_id - 1] == '\0');

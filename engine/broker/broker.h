@@ -18,12 +18,9 @@
 #include "engine/base/io.h"
 #include "engine/base/list.h"
 #include "engine/base/work.h"
+#include "engine/broker/config.h"
 
 struct broker;
-struct config;
-struct config_row;
-struct config_step;
-struct config_topic;
 struct meta_store;
 
 /* What can be said of a request or of one partition of it. Fronts translate (errmap.c). */
@@ -126,6 +123,7 @@ bool broker_stopped(const struct broker *b);
 struct broker *broker_free(struct broker *b);
 
 struct broker_info {
+    const char *dir; /* the data folder; the broker's */
     char cluster_id[23];
     int32_t node_id;
     uint64_t incarnation;
@@ -133,7 +131,8 @@ struct broker_info {
     size_t topics;
     size_t partitions;
     uint64_t disk_free_size;
-    bool disk_full; /* produce is refused */
+    uint64_t disk_size; /* of the whole file system; 0: not known yet */
+    bool disk_full;     /* produce is refused */
 };
 void broker_info(const struct broker *b, struct broker_info *out);
 
@@ -252,7 +251,8 @@ void broker_offsets(struct broker *b, struct broker_offsets *req);
 
 struct broker_config_entry {
     struct slice key;
-    struct slice value; /* p NULL: unset */
+    struct slice value;    /* p NULL: unset */
+    enum config_edit edit; /* of a list, to the value in force; zero: set */
 };
 
 enum broker_admin_op {
@@ -261,7 +261,7 @@ enum broker_admin_op {
     BROKER_TOPIC_GROW,   /* more partitions */
     BROKER_TOPIC_ALTER,  /* configs */
     BROKER_TOPIC_TRIM,   /* move the log start of one partition */
-    BROKER_CONFIG_ALTER, /* dynamic broker configs */
+    BROKER_CONFIG_ALTER, /* dynamic broker configs: all that are named, or none */
     BROKER_INIT_PRODUCER,
 };
 #define BROKER_ADMIN_OP_COUNT 7
@@ -273,6 +273,8 @@ struct broker_admin {
     int32_t replication; /* create; -1 default */
     const struct broker_config_entry *configs;
     size_t config_count;
+    bool replace; /* alter: the entries are the whole set, what is not named is unset */
+    bool cluster; /* config alter: for every broker of the cluster, not for this one alone */
     bool validate_only;
     bool automatic; /* create on first use: obeys auto.create.topics.enable */
     bool internal;  /* create: one of the broker's own, asked for by the broker itself */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * broker_admin: changes of the catalogue and of configs. Each is one compare-and-set of a
+ * broker_admin: changes of the catalogue and of the configs of topics (those of the broker:
+ * broker_dynamic.c). Each is one compare-and-set of a
  * coordination record, durable in __meta before it takes effect in memory and before its answer.
  *
  *   create   cas(topics/T, none, live)                      -> the catalogue has it
@@ -8,6 +9,7 @@
  *            removed in a worker -> cas(topics/T, rev, gone). A start in between goes on there.
  *   grow     cas(topics/T, rev, more partitions)
  *   alter    cas(topics/T, rev, other configs)
+ *   trim     the partition is opened, and a round of it moves the log start
  *   pids     cas(seq/pid, rev, next block) before the first id of the block is handed out
  */
 #include <errno.h>
@@ -87,10 +89,8 @@ void broker_admin_ready(struct broker *b, struct broker_admin *a)
     list_add_tail(&b->ready_admin, &a->priv.ready);
 }
 
-__attribute__((format(printf, 4, 5))) static void broker_admin_refuse(struct broker *b,
-                                                                      struct broker_admin *a,
-                                                                      enum broker_status status,
-                                                                      const char *fmt, ...)
+void broker_admin_refuse(struct broker *b, struct broker_admin *a, enum broker_status status,
+                         const char *fmt, ...)
 {
     va_list args;
     ASSERT(!list_linked(&a->priv.ready));
@@ -229,14 +229,31 @@ static bool broker_create_check(struct broker *b, struct broker_admin *a, int32_
     return false;
 }
 
+/* Applies one entry to a set. 0, or a condition of config.h with a sentence. */
+static int broker_admin_config(struct broker *b, const struct broker_config_entry *e,
+                               struct config_topic *t, char message[256])
+{
+    struct buf text CLEANUP(buf_deinit) = {0};
+    const struct config_row *row = NULL;
+    const char *source;
+    ASSERT(t != NULL && e != NULL);
+    if (e->edit == CONFIG_EDIT_SET)
+        return config_topic_set(t, e->key, e->value, message);
+    int r = config_topic_find(e->key, &row, message);
+    if (r == 0)
+        r = config_edit_list(row, e->edit, config_topic_text(b->env.config, t, row, &source),
+                             e->value, &text, message);
+    return r != 0 ? r : config_topic_set(t, e->key, buf_slice(&text), message);
+}
+
 /* Applies the request's configs to a set; false when refused. */
 static bool broker_admin_configs(struct broker *b, struct broker_admin *a, struct config_topic *t)
 {
-    char message[256];
+    char message[256] = "";
     ASSERT(t != NULL);
     ASSERT(a->configs != NULL || a->config_count == 0);
     for (size_t i = 0; i < a->config_count; i++) {
-        int r = config_topic_set(t, a->configs[i].key, a->configs[i].value, message);
+        int r = broker_admin_config(b, &a->configs[i], t, message);
         if (r != 0) {
             broker_admin_refuse(b, a, BROKER_BAD_CONFIG, "%s", message);
             return false;
@@ -372,7 +389,8 @@ static void broker_alter(struct broker *b, struct broker_admin *a)
     struct config_topic configs = {0};
     if (t == NULL)
         return;
-    config_topic_copy(&configs, &t->record.configs);
+    if (!a->replace)
+        config_topic_copy(&configs, &t->record.configs);
     if (!broker_admin_configs(b, a, &configs)) {
         config_topic_deinit(&configs);
         return;
@@ -623,6 +641,28 @@ void broker_trim_done(struct broker *b, struct bpart *p)
     }
 }
 
+static void broker_trim(struct broker *b, struct broker_admin *a);
+
+void broker_trim_loaded(struct broker *b, struct bpart *p)
+{
+    struct list batch;
+    list_init(&batch);
+    list_splice(&batch, &b->trims);
+    for (struct list *n = list_pop(&batch); n != NULL; n = list_pop(&batch)) {
+        struct broker_admin *a = LIST_ENTRY(n, struct broker_admin, priv.ready);
+        ASSERT(a->op == BROKER_TOPIC_TRIM && a->priv.state != NULL);
+        if (a->priv.state != p) {
+            list_add_tail(&b->trims, n);
+        } else if (b->stopping) {
+            broker_admin_refuse(b, a, BROKER_STOPPING, "%s", "");
+        } else if (p->state == BPART_IDLE) { /* no space to open it: not again at once */
+            broker_admin_refuse(b, a, BROKER_DISK_FULL, "%s", "");
+        } else {
+            broker_trim(b, a);
+        }
+    }
+}
+
 void broker_trim_fail_all(struct broker *b)
 {
     ASSERT(b->stopping);
@@ -643,7 +683,19 @@ static void broker_trim(struct broker *b, struct broker_admin *a)
         broker_admin_refuse(b, a, BROKER_UNKNOWN_PARTITION, "%s", "");
         return;
     }
+    if (t->limits.compacted && !t->limits.expires) {
+        broker_admin_refuse(b, a, BROKER_DENIED,
+                            "cleanup.policy of topic \"%s\" is compact alone: its records are not "
+                            "deleted by offset",
+                            t->name);
+        return;
+    }
     enum broker_status s = bpart_use(p);
+    if (s == BROKER_LOADING) {
+        a->priv.state = p;
+        list_add_tail(&b->trims, &a->priv.ready);
+        return;
+    }
     if (s != BROKER_OK) {
         broker_admin_refuse(b, a, s, "%s", "");
         return;
@@ -664,79 +716,6 @@ static void broker_trim(struct broker *b, struct broker_admin *a)
     a->priv.state = p;
     list_add_tail(&b->trims, &a->priv.ready);
     bpart_due(p);
-}
-
-/* --- broker configs --- */
-
-static void broker_config_done(struct coord_op *op, int result)
-{
-    struct broker_change *c = op->ctx;
-    struct broker *b = c->broker;
-    char message[256];
-    ASSERT(c->req != NULL && c->topic == NULL);
-    if (result != 0) {
-        broker_change_finish(c, BROKER_DISK_FULL);
-        return;
-    }
-    struct slice key = slice_str(c->name);
-    int r = c->value.size > 0
-                ? config_set(b->env.config, CONFIG_FROM_DYNAMIC, key, buf_slice(&c->value), message)
-                : config_unset(b->env.config, key);
-    broker_refresh_topics(b);
-    broker_change_finish(c, r == 0 || r == CONFIG_UNKNOWN ? BROKER_OK : BROKER_BAD_CONFIG);
-}
-
-/* One key a request: the front sends several requests for several keys. */
-static void broker_config_alter(struct broker *b, struct broker_admin *a)
-{
-    ASSERT(a->op == BROKER_CONFIG_ALTER);
-    char message[256] = "";
-    struct slice value, key = a->config_count == 1 ? a->configs[0].key : SLICE_NULL;
-    int64_t revision;
-    if (key.size == 0 || key.size > CONFIG_NAME_MAX) {
-        broker_admin_refuse(b, a, BROKER_BAD_REQUEST, "one broker config a request");
-        return;
-    }
-    struct broker_change *c = broker_change_new(b, a, "brokercfg/", key);
-    const struct config_row *row = config_row_find(c->name, false);
-    bool unset = a->configs[0].value.p == NULL;
-    int r = 0;
-    if (row == NULL)
-        (void)snprintf(message, sizeof message, "unknown broker config \"%s\"", c->name);
-    else if (!row->dynamic)
-        (void)snprintf(message, sizeof message, "\"%s\" needs a restart: put it in the config file",
-                       c->name);
-    else if (!unset)
-        r = config_normalise(row, a->configs[0].value, &c->value, message);
-    if (row == NULL || !row->dynamic || r != 0) {
-        broker_admin_refuse(b, a, BROKER_BAD_CONFIG, "%s", message);
-        broker_change_free(c);
-        return;
-    }
-    bool there = coord_get(b->coord, buf_slice(&c->key), &value, &revision) == 0;
-    if (a->validate_only || (unset && !there)) {
-        broker_admin_refuse(b, a, BROKER_OK, "%s", "");
-        broker_change_free(c);
-        return;
-    }
-    broker_change_start(c, there ? revision : -1, broker_config_done);
-}
-
-static void broker_load_config(void *ctx, struct slice key, struct slice value, int64_t revision)
-{
-    struct broker *b = ctx;
-    char message[256];
-    ASSERT(revision >= 0);
-    ASSERT(key.size >= strlen("brokercfg/"));
-    struct slice name = slice_of(key.p + strlen("brokercfg/"), key.size - strlen("brokercfg/"));
-    int r = config_set(b->env.config, CONFIG_FROM_DYNAMIC, name, value, message);
-    if (r != 0)
-        broker_log(b, 1, "stored broker config ignored: %s", message);
-}
-
-void broker_load_dynamic_configs(struct broker *b)
-{
-    coord_each(b->coord, slice_str("brokercfg/"), broker_load_config, b);
 }
 
 /* --- producer ids --- */

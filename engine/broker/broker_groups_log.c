@@ -182,10 +182,10 @@ static void broker_groups_created(struct broker_admin *req)
 static void broker_groups_create(struct broker_groups *bg)
 {
     const struct broker_config_entry configs[] = {
-        {slice_str("cleanup.policy"), slice_str("compact")},
-        {slice_str("durability"), slice_str("sync")},
-        {slice_str("min.compaction.lag.ms"), slice_str(BROKER_GROUPS_HISTORY)},
-        {slice_str("segment.bytes"), slice_str(BROKER_GROUPS_SEGMENT)}};
+        {.key = slice_str("cleanup.policy"), .value = slice_str("compact")},
+        {.key = slice_str("durability"), .value = slice_str("sync")},
+        {.key = slice_str("min.compaction.lag.ms"), .value = slice_str(BROKER_GROUPS_HISTORY)},
+        {.key = slice_str("segment.bytes"), .value = slice_str(BROKER_GROUPS_SEGMENT)}};
     ASSERT(!bg->creating);
     ASSERT(!bg->broker->stopping && broker_groups_bpart(bg) == NULL);
     bg->creating = true;

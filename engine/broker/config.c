@@ -87,7 +87,7 @@ const char *config_origin_text(enum config_origin from)
     static const char *const names[CONFIG_ORIGIN_COUNT] = {
         [CONFIG_FROM_DEFAULT] = "default", [CONFIG_FROM_FILE] = "file",
         [CONFIG_FROM_ENV] = "environment", [CONFIG_FROM_FLAG] = "flag",
-        [CONFIG_FROM_DYNAMIC] = "dynamic",
+        [CONFIG_FROM_CLUSTER] = "cluster", [CONFIG_FROM_DYNAMIC] = "dynamic",
     };
     ASSERT((unsigned)from < CONFIG_ORIGIN_COUNT);
     ASSERT(names[from] != NULL);
@@ -244,6 +244,21 @@ struct config *config_free(struct config *c)
     return NULL;
 }
 
+int config_dynamic_find(struct slice key, const struct config_row **out, char message[256])
+{
+    const struct config_row *row = NULL;
+    int r = config_find(key, false, &row, message);
+    ASSERT(out != NULL && (r == 0) == (row != NULL));
+    if (r == 0 && !row->dynamic) {
+        (void)snprintf(message, 256, "\"%s\" needs a restart: put it in the config file",
+                       row->name);
+        return CONFIG_READONLY;
+    }
+    if (r == 0)
+        *out = row;
+    return r;
+}
+
 int config_set(struct config *c, enum config_origin from, struct slice key, struct slice value,
                char message[256])
 {
@@ -253,7 +268,7 @@ int config_set(struct config *c, enum config_origin from, struct slice key, stru
     int r = config_find(key, false, &row, message);
     if (r != 0)
         return r;
-    if (from == CONFIG_FROM_DYNAMIC && !row->dynamic) {
+    if (from >= CONFIG_FROM_CLUSTER && !row->dynamic) {
         (void)snprintf(message, 256, "%s cannot change while the broker runs", row->name);
         return CONFIG_READONLY;
     }
@@ -268,16 +283,16 @@ int config_set(struct config *c, enum config_origin from, struct slice key, stru
     return 0;
 }
 
-int config_unset(struct config *c, struct slice key)
+int config_unset(struct config *c, enum config_origin from, struct slice key)
 {
     char message[256] = "";
     const struct config_row *row = NULL;
-    ASSERT(c != NULL);
+    ASSERT(c != NULL && (from == CONFIG_FROM_CLUSTER || from == CONFIG_FROM_DYNAMIC));
     if (config_find(key, false, &row, message) != 0)
         return CONFIG_UNKNOWN;
     struct config_slot *slot = &c->slots[config_index(row)];
-    free(slot->text[CONFIG_FROM_DYNAMIC]);
-    slot->text[CONFIG_FROM_DYNAMIC] = NULL;
+    free(slot->text[from]);
+    slot->text[from] = NULL;
     config_settle_all(c);
     ASSERT(slot->value != NULL);
     return 0;

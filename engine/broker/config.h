@@ -8,7 +8,8 @@
  * topic ("log.retention.ms", with "log.retention.minutes" and "log.retention.hours" as coarser
  * spellings; the finest one set wins, as in Kafka). A value is looked up
  *
- *   topic override -> dynamic broker value -> value at start (flag > KAURI_* > file) -> default
+ *   topic override -> dynamic broker value -> dynamic value of the whole cluster
+ *                  -> value at start (flag > KAURI_* > file) -> default
  *
  * and its source is the name of the step. Sizes take K, M, G, T (powers of 1024), durations take
  * ms, s, m, h, d besides plain numbers in the key's own unit. Where a key has several spellings
@@ -38,7 +39,7 @@ enum config_type {
     CONFIG_DURATION, /* in the unit of the key: ms unless its name ends in .minutes or .hours */
     CONFIG_DOUBLE,
     CONFIG_STRING,
-    CONFIG_LIST, /* comma separated, each of a fixed set */
+    CONFIG_LIST, /* comma separated, each of a fixed set; any words where there are no choices */
     CONFIG_ENUM, /* one of a fixed set */
 };
 
@@ -148,6 +149,17 @@ const char *config_nearest(const char *name, bool topic);
 int config_normalise(const struct config_row *row, struct slice value, struct buf *out,
                      char message[256]) MUST_CHECK;
 
+/* What a change does with the value given. */
+enum config_edit {
+    CONFIG_EDIT_SET,
+    CONFIG_EDIT_APPEND,   /* adds what a list does not have yet */
+    CONFIG_EDIT_SUBTRACT, /* takes out what it has */
+};
+/* The text that the change makes of `now`, the value in force, appended to out with a NUL that is
+ * not counted; not normalised. 0, or CONFIG_BAD with a sentence: the key is no list. */
+int config_edit_list(const struct config_row *row, enum config_edit edit, const char *now,
+                     struct slice value, struct buf *out, char message[256]) MUST_CHECK;
+
 /* The broker's configuration. */
 struct config;
 struct config *config_new(void);
@@ -158,17 +170,22 @@ enum config_origin {
     CONFIG_FROM_FILE,
     CONFIG_FROM_ENV,
     CONFIG_FROM_FLAG,
-    CONFIG_FROM_DYNAMIC,
+    CONFIG_FROM_CLUSTER, /* changed while running, for every broker of the cluster */
+    CONFIG_FROM_DYNAMIC, /* for this one alone */
 };
-#define CONFIG_ORIGIN_COUNT 5
-/* "default", "file", "environment", "flag", "dynamic". */
+#define CONFIG_ORIGIN_COUNT 6
+/* "default", "file", "environment", "flag", "cluster", "dynamic". */
 const char *config_origin_text(enum config_origin from);
-/* Sets a broker key. CONFIG_FROM_DYNAMIC refuses keys that are not dynamic. 0 or a condition; then
+/* Sets a broker key. The last two origins refuse keys that are not dynamic. 0 or a condition; then
  * `message` has a sentence with the nearest name or the bounds. */
 int config_set(struct config *c, enum config_origin from, struct slice key, struct slice value,
                char message[256]) MUST_CHECK;
-/* Takes a dynamic value back. 0 or CONFIG_UNKNOWN. */
-int config_unset(struct config *c, struct slice key) MUST_CHECK;
+/* The row of a broker key that may change while the broker runs. 0, or a condition with a
+ * sentence. */
+int config_dynamic_find(struct slice key, const struct config_row **out,
+                        char message[256]) MUST_CHECK;
+/* Takes a value of one of the last two origins back. 0 or CONFIG_UNKNOWN. */
+int config_unset(struct config *c, enum config_origin from, struct slice key) MUST_CHECK;
 /* Reads a file of `key = value` lines (# comments); every bad line is reported through `bad`
  * (line number, message) and the rest goes on. 0, or the number of bad lines. */
 int config_parse(struct config *c, struct slice text,
@@ -204,7 +221,7 @@ struct config_step {
     const char *value;
     enum config_origin from;
 };
-#define CONFIG_STEPS_MAX 16
+#define CONFIG_STEPS_MAX 24
 /* All texts that speak for a broker key, or below the overrides for a topic key: the one in force
  * first, presets last. May be none, for a key that is empty. Returns the count. O(rows). */
 size_t config_steps(const struct config *c, const struct config_row *row,
@@ -220,6 +237,9 @@ struct config_topic {
  * is). */
 int config_topic_set(struct config_topic *t, struct slice key, struct slice value,
                      char message[256]) MUST_CHECK;
+/* The row of a topic key. 0, or a condition with a sentence. */
+int config_topic_find(struct slice key, const struct config_row **out,
+                      char message[256]) MUST_CHECK;
 /* Deep copy; the target is empty before. */
 void config_topic_copy(struct config_topic *to, const struct config_topic *from);
 void config_topic_deinit(struct config_topic *t);

@@ -151,6 +151,12 @@ int config_topic_set(struct config_topic *t, struct slice key, struct slice valu
     return 0;
 }
 
+int config_topic_find(struct slice key, const struct config_row **out, char message[256])
+{
+    ASSERT(out != NULL && message != NULL);
+    return config_find(key, true, out, message);
+}
+
 void config_topic_copy(struct config_topic *to, const struct config_topic *from)
 {
     ASSERT(to != from && to->v == NULL && to->count == 0);

@@ -9,9 +9,10 @@
  *   duration   decimal, ms s m h d              -> decimal in the key's unit, which must divide it
  *   double     decimal fraction                 -> the same, shortest form
  *   enum, list one or several of row->choices   -> the choice as the table spells it
+ *   list       without choices: words, commas   -> the words, each once, in their order
  *   string     printable text, <= CONFIG_VALUE_MAX bytes, without control characters
  *
- * The empty value is good only for strings.
+ * The empty value is good only for strings and for lists without choices.
  */
 #include "engine/broker/config_priv.h"
 
@@ -21,6 +22,7 @@
 #include <stdlib.h>
 
 #include "engine/base/assert.h"
+#include "engine/base/cleanup.h"
 
 #define CONFIG_UNIT_COUNT 5
 struct config_unit {
@@ -166,7 +168,7 @@ int64_t config_number(const struct config_row *row, const char *text)
     case CONFIG_ENUM:
         return config_choice(row->choices, slice_str(text));
     case CONFIG_LIST:
-        return config_mask(row->choices, text);
+        return row->choices != NULL ? config_mask(row->choices, text) : 0;
     case CONFIG_INT:
     case CONFIG_SIZE:
     case CONFIG_DURATION:
@@ -197,20 +199,18 @@ static const char *config_wanted(const struct config_row *row)
         return "text without control characters";
     case CONFIG_LIST:
     case CONFIG_ENUM:
-        ASSERT(row->choices != NULL);
-        return row->choices;
+        return row->choices != NULL ? row->choices : "words without control characters";
     }
     return "";
 }
 
 static int config_bad(const struct config_row *row, const char *text, char message[256])
 {
-    bool choices = row->type == CONFIG_LIST || row->type == CONFIG_ENUM;
     ASSERT(message != NULL);
     (void)snprintf(message, 256, "%s cannot be \"%.60s\": want %s%s", row->name, text,
-                   row->type == CONFIG_LIST ? "some of "
-                   : choices                ? "one of "
-                                            : "",
+                   row->choices == NULL       ? ""
+                   : row->type == CONFIG_LIST ? "some of "
+                                              : "one of ",
                    config_wanted(row));
     return CONFIG_BAD;
 }
@@ -294,6 +294,91 @@ static int config_put_string(const struct config_row *row, const char *text, str
     return 0;
 }
 
+/* The word at the front of a list, which moves on; false at its end. */
+static bool config_word(const char **at, struct slice *out)
+{
+    ASSERT(at != NULL && out != NULL);
+    if (*at == NULL)
+        return false;
+    size_t size = strcspn(*at, ",");
+    *out = config_trim(slice_of(*at, size));
+    *at = (*at)[size] == ',' ? *at + size + 1 : NULL;
+    return true;
+}
+
+/* Choices are compared in any case, as everywhere. */
+static bool config_has_word(const char *list, struct slice word, bool choices)
+{
+    struct slice one;
+    ASSERT(list != NULL);
+    while (config_word(&list, &one))
+        if (one.size == word.size &&
+            (choices ? strncasecmp((const char *)one.p, (const char *)word.p, word.size)
+                     : memcmp(one.p, word.p, word.size)) == 0)
+            return true;
+    return false;
+}
+
+/* Appends the words of a list that are not empty and not in `out` yet, nor in `without`. */
+static void config_put_words(const struct config_row *row, const char *list, const char *without,
+                             struct buf *out)
+{
+    struct slice word;
+    size_t start = out->size;
+    ASSERT(row->type == CONFIG_LIST && list != NULL);
+    buf_append_u8(out, 0);
+    out->size--; /* a text to look into at every time */
+    while (config_word(&list, &word)) {
+        if (word.size == 0 ||
+            config_has_word((const char *)out->p + start, word, row->choices != NULL) ||
+            config_has_word(without, word, row->choices != NULL))
+            continue;
+        if (out->size > start)
+            buf_append_u8(out, ',');
+        buf_append(out, word.p, word.size);
+        buf_append_u8(out, 0);
+        out->size--;
+    }
+}
+
+int config_edit_list(const struct config_row *row, enum config_edit edit, const char *now,
+                     struct slice value, struct buf *out, char message[256])
+{
+    struct buf text CLEANUP(buf_deinit) = {0};
+    ASSERT(edit != CONFIG_EDIT_SET && now != NULL);
+    if (row->type != CONFIG_LIST) {
+        (void)snprintf(message, 256, "%s is no list: there is nothing to add to or take from it",
+                       row->name);
+        return CONFIG_BAD;
+    }
+    if (value.p == NULL || memchr(value.p, 0, value.size) != NULL) {
+        (void)snprintf(message, 256, "%s: words are wanted to add or take away", row->name);
+        return CONFIG_BAD;
+    }
+    if (edit == CONFIG_EDIT_APPEND) {
+        buf_printf(&text, "%s,", now);
+        buf_append(&text, value.p, value.size);
+        buf_append_u8(&text, 0);
+        config_put_words(row, (const char *)text.p, "", out);
+    } else {
+        buf_append(&text, value.p, value.size);
+        buf_append_u8(&text, 0);
+        config_put_words(row, now, (const char *)text.p, out);
+    }
+    return 0;
+}
+
+static int config_put_free_list(const struct config_row *row, const char *text, struct buf *out,
+                                char message[256])
+{
+    ASSERT(row->type == CONFIG_LIST && row->choices == NULL);
+    for (const char *at = text; *at != '\0'; at++)
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+            return config_bad(row, "\\?", message);
+    config_put_words(row, text, "", out);
+    return 0;
+}
+
 static int config_put_bool(const struct config_row *row, const char *text, struct buf *out,
                            char message[256])
 {
@@ -319,6 +404,8 @@ static int config_put(const struct config_row *row, const char *text, struct buf
     case CONFIG_DOUBLE:
         return config_put_double(row, text, out, message);
     case CONFIG_LIST:
+        return row->choices != NULL ? config_put_choices(row, text, out, message)
+                                    : config_put_free_list(row, text, out, message);
     case CONFIG_ENUM:
         return config_put_choices(row, text, out, message);
     case CONFIG_STRING:

@@ -185,19 +185,24 @@ void coord_each(const struct coord *c, struct slice prefix,
 
 /* --- changes --- */
 
-static void coord_op_finish(struct part_append *a, int result)
+static struct coord_record *coord_op_record(const struct coord_op *op)
 {
-    struct coord_op *op = LIST_ENTRY(a, struct coord_op, priv.append);
-    struct coord *c = op->priv.coord;
-    struct coord_record *r = map_get(&c->map, buf_slice(&op->priv.key));
+    struct coord_record *r = map_get(&op->priv.coord->map, buf_slice(&op->priv.key));
     ASSERT(r != NULL && r->pending);
+    return r;
+}
+
+static void coord_op_settle(struct coord_op *op, int64_t revision, int result)
+{
+    struct coord *c = op->priv.coord;
+    struct coord_record *r = coord_op_record(op);
     ASSERT(op->done != NULL);
     r->pending = false;
     if (result == 0) {
         struct slice value = op->value.p == NULL ? SLICE_NULL : buf_slice(&op->priv.value);
         if (op->value.p != NULL && value.p == NULL)
             value = slice_str("");
-        op->revision = a->base_offset;
+        op->revision = revision;
         coord_apply(c, buf_slice(&op->priv.key), value, op->revision);
     } else if (r->value.p == NULL && !list_linked(&r->changed)) { /* no record, and none to tell */
         coord_record_drop(c, r);
@@ -205,40 +210,90 @@ static void coord_op_finish(struct part_append *a, int result)
     buf_deinit(&op->priv.batch);
     buf_deinit(&op->priv.key);
     buf_deinit(&op->priv.value);
-    op->done(op, result);
 }
 
-int coord_cas(struct coord *c, struct coord_op *op, int64_t now_ms)
+static void coord_op_finish(struct part_append *a, int result)
 {
-    struct batch_build_options o = batch_build_plain();
-    struct batch_build build;
+    struct coord_op *ops = LIST_ENTRY(a, struct coord_op, priv.append);
+    size_t count = ops->priv.count;
+    ASSERT(count > 0 && a->last_offset - a->base_offset == (int64_t)count - 1);
+    for (size_t i = 0; i < count; i++)
+        coord_op_settle(&ops[i], a->base_offset + (int64_t)i, result);
+    for (size_t i = 0; i < count; i++)
+        ops[i].done(&ops[i], result);
+}
+
+/* Whether the change may begin; then its key is taken. */
+static bool coord_op_claim(struct coord *c, struct coord_op *op)
+{
     ASSERT(op->value.size <= COORD_VALUE_MAX && op->key.size <= META_KEY_MAX);
-    ASSERT(c->part != NULL && op->done != NULL && op->expect >= -1);
+    ASSERT(op->done != NULL && op->expect >= -1);
     struct coord_record *r = coord_record_make(c, op->key);
     bool there = r->value.p != NULL;
     if (r->pending || (there ? op->expect != r->revision : op->expect != -1)) {
         if (!r->pending && r->revision < 0) /* made just now */
             coord_record_drop(c, r);
-        return COORD_CONFLICT;
+        return false;
     }
     r->pending = true;
     op->priv = (typeof(op->priv)){.coord = c};
     buf_append(&op->priv.key, op->key.p, op->key.size);
     buf_append(&op->priv.value, op->value.p, op->value.size);
+    return true;
+}
+
+/* Gives the key of a change back that was only claimed. */
+static void coord_op_disclaim(struct coord_op *op)
+{
+    struct coord_record *r = coord_op_record(op);
+    r->pending = false;
+    if (r->revision < 0)
+        coord_record_drop(op->priv.coord, r);
+    buf_deinit(&op->priv.key);
+    buf_deinit(&op->priv.value);
+}
+
+static void coord_op_build(struct coord_op *ops, size_t count, int64_t now_ms)
+{
+    struct batch_build_options o = batch_build_plain();
+    struct batch_build build;
+    ASSERT(count > 0 && ops->priv.batch.size == 0);
     batch_build_init(&build);
-    batch_build_add(&build, now_ms, op->key, op->value, NULL, 0);
-    batch_build_finish(&build, &o, &op->priv.batch);
+    for (size_t i = 0; i < count; i++)
+        batch_build_add(&build, now_ms, ops[i].key, ops[i].value, NULL, 0);
+    batch_build_finish(&build, &o, &ops->priv.batch);
     batch_build_deinit(&build);
-    struct part_append *a = &op->priv.append;
-    enum batch_fault fault = batch_parse(buf_slice(&op->priv.batch), &a->header);
+}
+
+int coord_cas_all(struct coord *c, struct coord_op *ops, size_t count, int64_t now_ms)
+{
+    size_t claimed = 0;
+    ASSERT(c->part != NULL && count > 0);
+    while (claimed < count && coord_op_claim(c, &ops[claimed]))
+        claimed++;
+    if (claimed < count) {
+        while (claimed > 0)
+            coord_op_disclaim(&ops[--claimed]);
+        return COORD_CONFLICT;
+    }
+    ops->priv.count = count;
+    coord_op_build(ops, count, now_ms);
+    struct part_append *a = &ops->priv.append;
+    enum batch_fault fault = batch_parse(buf_slice(&ops->priv.batch), &a->header);
     ASSERT(fault == BATCH_OK);
-    a->batch = op->priv.batch.p;
+    a->batch = ops->priv.batch.p;
     a->done = coord_op_finish;
     int appended = part_append(c->part, a, now_ms);
     ASSERT(appended == 0); /* no producer id, and far below a segment */
     ASSERT(a->base_offset >= c->applied);
     c->due(c->ctx);
     return 0;
+}
+
+int coord_cas(struct coord *c, struct coord_op *op, int64_t now_ms)
+{
+    ASSERT(op != NULL);
+    return coord_cas_all(c, op, 1, now_ms);
 }
 
 /* --- start --- */

@@ -7,7 +7,8 @@
  * A change, in steps: coord_cas checks the revision, appends one record (key, value) to __meta,
  * and when its round is durable applies it to memory and calls done. The revision of a record is
  * the offset in __meta that wrote it. A batch in __meta is RecordBatch v2 with one record: key the
- * record's key, value its bytes, null when it is deleted.
+ * record's key, value its bytes, null when it is deleted. Changes that belong together are the
+ * records of one batch: after a crash all of them are there or none.
  *
  * The view follows: changed records are committed to LMDB in batches, in a worker, off the path of
  * every answer, each transaction with the offset up to which it applies. At open, the rows are read
@@ -40,7 +41,8 @@ struct coord_op {
     int64_t revision; /* result */
     struct {          /* coord's */
         struct coord *coord;
-        struct part_append append;
+        struct part_append append; /* of the first of those that belong together */
+        size_t count;              /* how many these are */
         struct buf batch;
         struct buf key;
         struct buf value;
@@ -67,6 +69,9 @@ void coord_each(const struct coord *c, struct slice prefix,
                 void *ctx);
 /* Starts a change. 0 (done will run) or COORD_CONFLICT. now_ms is wall time for the record. */
 int coord_cas(struct coord *c, struct coord_op *op, int64_t now_ms) MUST_CHECK;
+/* The same for several at once (count > 0, of different keys): all or none. Every `done` runs, in
+ * order, when all are applied; the array stays until the last of them. */
+int coord_cas_all(struct coord *c, struct coord_op *ops, size_t count, int64_t now_ms) MUST_CHECK;
 
 /* True when the view lags and no commit is out. */
 bool coord_view_due(const struct coord *c);

@@ -200,7 +200,8 @@ static bool kafka_create_prepare(struct kafka_call *c,
     if (configs == NULL)
         return false;
     for (int32_t i = 0; i < q->configs.count; i++)
-        configs[i] = (struct broker_config_entry){q->configs.v[i].name, q->configs.v[i].value};
+        configs[i] = (struct broker_config_entry){.key = q->configs.v[i].name,
+                                                  .value = q->configs.v[i].value};
     h->admin = (struct broker_admin){.op = BROKER_TOPIC_CREATE,
                                      .topic = q->name,
                                      .partitions = q->partition_count,

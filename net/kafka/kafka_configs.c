@@ -5,12 +5,13 @@
  *   resource        name                what it shows
  *   topic 2         a topic             its settings: own, or the broker's, or the default
  *   broker 4        the node's number   every setting of the broker
- *                   empty               those changed while running (Kafka: for the whole cluster)
+ *                   empty               those changed while running for the whole cluster
  *   logger 8        the node's number   none: there are no loggers to set
  *
  *   our step                            source
  *   override of the topic               1 topic
- *   dynamic                             2 dynamic broker; 3 where the name is empty
+ *   dynamic, of this broker             2 dynamic broker
+ *   dynamic, of the whole cluster       3 dynamic default of brokers
  *   file, environment, flag             4 static broker
  *   default                             5
  *
@@ -21,6 +22,7 @@
 #include "net/kafka/kafka_configs.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "engine/broker/config.h"
 
@@ -50,6 +52,8 @@ enum kafka_type {
 static int8_t kafka_configs_origin(enum config_origin from)
 {
     switch (from) {
+    case CONFIG_FROM_CLUSTER:
+        return KAFKA_SOURCE_DYNAMIC_DEFAULT;
     case CONFIG_FROM_DYNAMIC:
         return KAFKA_SOURCE_DYNAMIC;
     case CONFIG_FROM_FILE:
@@ -122,15 +126,22 @@ struct kafka_describe {
     struct kp_describe_configs_response_config *v;
     size_t count;
     size_t room;
-    bool changed; /* only those that were changed while running */
+    bool cluster; /* only those that were changed while running, for the whole cluster */
     bool failed;  /* the arena is used up */
 };
+
+/* The step of the whole cluster under the key's own name; step_count: none. */
+static size_t kafka_describe_cluster_step(const struct broker_config *s)
+{
+    for (size_t i = 0; i < s->step_count; i++)
+        if (s->steps[i].from == CONFIG_FROM_CLUSTER && strcmp(s->steps[i].name, s->row->name) == 0)
+            return i;
+    return s->step_count;
+}
 
 static bool kafka_describe_wants(const struct kafka_describe *d, const struct broker_config *s)
 {
     struct slice name = slice_str(s->row->name);
-    if (d->changed && (s->step_count == 0 || s->steps[0].from != CONFIG_FROM_DYNAMIC))
-        return false;
     for (int32_t i = 0; i < d->q->keys.count; i++)
         if (slice_equal(d->q->keys.v[i], name))
             return true;
@@ -158,10 +169,20 @@ static void kafka_describe_synonyms(struct kafka_describe *d, const struct broke
     a->synonyms.count = count;
 }
 
-static void kafka_describe_one(void *ctx, const struct broker_config *s)
+static void kafka_describe_one(void *ctx, const struct broker_config *setting)
 {
     struct kafka_describe *d = ctx;
     const struct kp_describe_configs_request *q = d->c->request;
+    struct broker_config seen = *setting;
+    const struct broker_config *s = &seen;
+    if (d->cluster) { /* as seen from that step */
+        size_t step = kafka_describe_cluster_step(setting);
+        if (step == setting->step_count)
+            return;
+        seen.steps += step;
+        seen.step_count -= step;
+        seen.value = seen.steps[0].value;
+    }
     if (d->failed || !kafka_describe_wants(d, s))
         return;
     ASSERT(d->count < d->room);
@@ -170,7 +191,7 @@ static void kafka_describe_one(void *ctx, const struct broker_config *s)
     a->name = slice_str(s->row->name);
     a->value = kafka_configs_value(s);
     a->read_only = kafka_configs_read_only(s->row);
-    a->source = d->changed ? KAFKA_SOURCE_DYNAMIC_DEFAULT : kafka_configs_source(s);
+    a->source = kafka_configs_source(s);
     a->type = kafka_configs_type(s->row);
     if (q->include_documentation)
         a->documentation = slice_str(s->row->help);
@@ -230,7 +251,7 @@ static bool kafka_describe_resource(struct kafka_call *c,
         a->error = kafka_errmap(BROKER_UNKNOWN_TOPIC);
         a->error_message = slice_str(broker_status_text(BROKER_UNKNOWN_TOPIC));
     } else if (q->type == KAFKA_RESOURCE_BROKER) {
-        d.changed = q->name.size == 0;
+        d.cluster = q->name.size == 0;
         if (kafka_describe_here(c, q->name, true, a))
             return kafka_describe_all(&d, NULL, a);
     } else if (q->type == KAFKA_RESOURCE_LOGGER) {

@@ -513,8 +513,8 @@ void rig_admin_init(struct rig_admin *a, enum broker_admin_op op, const char *to
 void rig_admin_config(struct rig_admin *a, const char *key, const char *value)
 {
     ck_assert_uint_lt(a->req.config_count, 4);
-    a->configs[a->req.config_count++] =
-        (struct broker_config_entry){slice_str(key), value != NULL ? slice_str(value) : SLICE_NULL};
+    a->configs[a->req.config_count++] = (struct broker_config_entry){
+        .key = slice_str(key), .value = value != NULL ? slice_str(value) : SLICE_NULL};
 }
 
 void rig_admin_start(struct rig *g, struct rig_admin *a)

@@ -205,9 +205,10 @@ START_TEST(origins_win_in_order)
     ck_assert_int_eq(from, CONFIG_FROM_FLAG);
     ck_assert_int_eq(set(c, CONFIG_FROM_DYNAMIC, "num.partitions", "5"), 0);
     ck_assert_int_eq(config_i64(c, CONFIG_NUM_PARTITIONS), 5);
-    ck_assert_int_eq(config_unset(c, slice_str("num.partitions")), 0);
+    ck_assert_int_eq(config_unset(c, CONFIG_FROM_DYNAMIC, slice_str("num.partitions")), 0);
     ck_assert_int_eq(config_i64(c, CONFIG_NUM_PARTITIONS), 4);
-    ck_assert_int_eq(config_unset(c, slice_str("num.nothing")), CONFIG_UNKNOWN);
+    ck_assert_int_eq(config_unset(c, CONFIG_FROM_DYNAMIC, slice_str("num.nothing")),
+                     CONFIG_UNKNOWN);
     ck_assert_int_eq(set(c, CONFIG_FROM_DYNAMIC, "node.id", "5"), CONFIG_READONLY);
     ck_assert_int_eq(set(c, CONFIG_FROM_FLAG, "num.partitions", "0"), CONFIG_BAD);
     ck_assert_int_eq(config_i64(c, CONFIG_NUM_PARTITIONS), 4);

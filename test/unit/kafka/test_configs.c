@@ -215,17 +215,41 @@ START_TEST(broker_by_number)
 }
 END_TEST
 
-/* Without a name: what was changed while running. */
+static void alter_cluster(struct kclient *c, const char *key, const char *value)
+{
+    struct rig_admin a;
+    rig_admin_init(&a, BROKER_CONFIG_ALTER, NULL);
+    rig_admin_config(&a, key, value);
+    a.req.cluster = true;
+    ck_assert_int_eq(rig_admin_run(&c->g, &a), BROKER_OK);
+}
+
+/* Without a name: what was changed while running, for every broker. */
 START_TEST(broker_without_name)
 {
     struct kclient c;
     open_configured(&c);
-    struct question w = {.version = 4, .type = 4, .name = ""};
+    struct question w = {.version = 4, .type = 4, .name = "", .synonyms = true};
+    struct question here = {.version = 4, .type = 4, .name = "1", .synonyms = true};
+    struct question topic = {.version = 4, .type = 2, .name = "t"};
+    ck_assert_int_eq(describe(&c, &w)->configs.count, 0);
+    alter_cluster(&c, "message.max.bytes", "8K");
     const struct kp_describe_configs_response_resource *r = describe(&c, &w);
     ck_assert_int_eq(r->error, 0);
     ck_assert_int_eq(r->configs.count, 1);
-    expect(r, "message.max.bytes", "4096", 3);
+    expect(r, "message.max.bytes", "8192", 3);
+    ck_assert_int_eq(find(r, "message.max.bytes")->synonyms.count, 2);
+    r = describe(&c, &here);
+    expect(r, "message.max.bytes", "4096", 2); /* this broker's own is nearer */
+    const struct kp_describe_configs_response_config *x = find(r, "message.max.bytes");
+    ck_assert_int_eq(x->synonyms.count, 3);
+    expect_synonym(x, 0, "message.max.bytes", "4096", 2);
+    expect_synonym(x, 1, "message.max.bytes", "8192", 3);
+    expect_synonym(x, 2, "message.max.bytes", "1048588", 5);
     ck_assert_int_eq(rig_alter_broker(&c.g, "message.max.bytes", NULL), BROKER_OK);
+    expect(describe(&c, &here), "message.max.bytes", "8192", 3);
+    expect(describe(&c, &topic), "max.message.bytes", "8192", 3);
+    alter_cluster(&c, "message.max.bytes", NULL);
     ck_assert_int_eq(describe(&c, &w)->configs.count, 0);
     kclient_close(&c);
 }
