@@ -330,6 +330,18 @@ int broker_topic_after(const struct broker *b, struct slice after,
  * background and later calls see the figures. */
 int broker_partition(struct broker *b, struct slice topic, int32_t partition, bool load,
                      struct broker_partition_info *out) MUST_CHECK;
+/* An idempotent producer, as its partition remembers it. */
+struct broker_producer {
+    int64_t id;
+    int64_t last_ms; /* time of its last batch */
+    int32_t last_sequence;
+    int16_t epoch;
+};
+/* Calls fn for every producer of a partition, in no order. A partition that is not open begins to
+ * load: BROKER_LOADING. O(producers). */
+enum broker_status broker_producers(struct broker *b, struct slice topic, int32_t partition,
+                                    void (*fn)(void *ctx, const struct broker_producer *producer),
+                                    void *ctx) MUST_CHECK;
 /* Calls fn for every config key of a topic (p NULL: of the broker) with its value in force. */
 void broker_configs(const struct broker *b, struct slice topic,
                     void (*fn)(void *ctx, const char *key, const char *value, const char *source,

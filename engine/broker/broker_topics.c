@@ -268,6 +268,30 @@ int broker_partition(struct broker *b, struct slice topic, int32_t partition, bo
     return 0;
 }
 
+enum broker_status broker_producers(struct broker *b, struct slice topic, int32_t partition,
+                                    void (*fn)(void *ctx, const struct broker_producer *producer),
+                                    void *ctx)
+{
+    struct topic *t = broker_find_topic(b, topic);
+    size_t at = 0;
+    ASSERT(fn != NULL);
+    if (t == NULL || t->deleting)
+        return BROKER_UNKNOWN_TOPIC;
+    struct bpart *p = broker_find_part(t, partition);
+    enum broker_status s = p == NULL ? BROKER_UNKNOWN_PARTITION : bpart_use(p);
+    if (s != BROKER_OK)
+        return s;
+    ASSERT(p->part != NULL && p->topic == t);
+    const struct map *map = &p->part->producers.map;
+    for (const struct producers_entry *e = map_next(map, &at); e != NULL; e = map_next(map, &at)) {
+        const struct producers_batch *last = &e->batches[e->count > 0 ? e->count - 1 : 0];
+        struct broker_producer producer = {e->id, e->last_ms,
+                                           e->count > 0 ? last->last_sequence : -1, e->epoch};
+        fn(ctx, &producer);
+    }
+    return BROKER_OK;
+}
+
 void broker_configs(const struct broker *b, struct slice topic,
                     void (*fn)(void *ctx, const char *key, const char *value, const char *source,
                                const char *help),

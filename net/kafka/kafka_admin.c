@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * kafka_admin: CreateTopics, DeleteTopics, CreatePartitions; DescribeAcls, which there is none of.
+ * kafka_admin: CreateTopics, DeleteTopics, CreatePartitions.
  *
  * The topics of one request are changed at once, each by a request of its own to the broker:
  *
@@ -400,16 +400,4 @@ void kafka_create_partitions(struct kafka_call *c)
             kafka_grow_assigned(c, &q->topics.v[i], &all->v[i]);
     }
     kafka_admin_start(c, all);
-}
-
-/* --- DescribeAcls ----------------------------------------------------------------------------- */
-
-/* Served so that tools see that there is no authorization, and old clients what this is. */
-void kafka_describe_acls(struct kafka_call *c)
-{
-    struct kp_describe_acls_response a = KP_DESCRIBE_ACLS_RESPONSE_INIT;
-    ASSERT(c->request != NULL);
-    a.error = KAFKA_SECURITY_DISABLED;
-    a.error_message = slice_str("no authorizer is configured: everybody may do everything");
-    kafka_answer(c, &a);
 }

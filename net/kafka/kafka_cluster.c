@@ -49,9 +49,6 @@ void kafka_api_versions_unknown(struct kafka_call *c)
 
 /* --- DescribeCluster (KIP-700) ---------------------------------------------------------------- */
 
-#define KAFKA_CLUSTER_OPERATIONS 8096 /* bit sums of what is allowed where nothing is forbidden */
-#define KAFKA_TOPIC_OPERATIONS   3576
-
 void kafka_describe_cluster(struct kafka_call *c)
 {
     const struct kp_describe_cluster_request *q = c->request;

@@ -26,12 +26,6 @@
 
 #include "engine/broker/config.h"
 
-enum kafka_resource {
-    KAFKA_RESOURCE_TOPIC = 2,
-    KAFKA_RESOURCE_BROKER = 4,
-    KAFKA_RESOURCE_LOGGER = 8,
-};
-
 enum kafka_source {
     KAFKA_SOURCE_TOPIC = 1,
     KAFKA_SOURCE_DYNAMIC = 2,
@@ -216,19 +210,31 @@ static bool kafka_describe_all(struct kafka_describe *d, const struct config_top
     return !d->failed;
 }
 
+struct slice kafka_configs_node(const struct kafka_call *c, char text[KAFKA_NODE_TEXT])
+{
+    int size = snprintf(text, KAFKA_NODE_TEXT, "%d", c->k->node_id);
+    ASSERT(size > 0 && size < KAFKA_NODE_TEXT);
+    return slice_of(text, (size_t)size);
+}
+
+struct slice kafka_configs_elsewhere(struct kafka_call *c, bool empty)
+{
+    char text[96];
+    (void)snprintf(text, sizeof text, "the name of a broker is its number: here it is %d%s",
+                   c->k->node_id, empty ? ", or empty" : "");
+    struct slice copy = arena_copy(&c->r->arena, slice_str(text));
+    return copy.p != NULL ? copy : slice_str("");
+}
+
 /* This node by number, or by no name at all where `empty` allows it. */
 static bool kafka_describe_here(struct kafka_call *c, struct slice name, bool empty,
                                 struct kp_describe_configs_response_resource *a)
 {
-    char text[96];
-    int size = snprintf(text, sizeof text, "%d", c->k->node_id);
-    ASSERT(size > 0);
-    if (slice_equal(name, slice_of(text, (size_t)size)) || (empty && name.size == 0))
+    char text[KAFKA_NODE_TEXT];
+    if (slice_equal(name, kafka_configs_node(c, text)) || (empty && name.size == 0))
         return true;
-    (void)snprintf(text, sizeof text, "the name of a broker is its number: here it is %d%s",
-                   c->k->node_id, empty ? ", or empty" : "");
     a->error = KAFKA_INVALID_REQUEST;
-    a->error_message = arena_copy(&c->r->arena, slice_str(text));
+    a->error_message = kafka_configs_elsewhere(c, empty);
     return false;
 }
 

@@ -11,8 +11,13 @@
  *   kafka_fetch.c    Fetch, to the broker; kafka_fetch_answer.c: and back
  *   kafka_session.c  incremental sessions of fetches (KIP-227)
  *   kafka_offsets.c  ListOffsets, OffsetForLeaderEpoch
- *   kafka_admin.c    CreateTopics, DeleteTopics, CreatePartitions, DescribeAcls
+ *   kafka_admin.c    CreateTopics, DeleteTopics, CreatePartitions
  *   kafka_configs.c  DescribeConfigs, and the settings of a topic just made
+ *   kafka_alter.c    AlterConfigs, IncrementalAlterConfigs, ListConfigResources
+ *   kafka_records.c  DeleteRecords, DescribeLogDirs, DescribeProducers
+ *   kafka_leaders.c  ElectLeaders, AlterPartitionReassignments, ListPartitionReassignments,
+ *                    DescribeTopicPartitions
+ *   kafka_acls.c     DescribeAcls, CreateAcls, DeleteAcls
  *   kafka_group.c    JoinGroup, SyncGroup, Heartbeat, LeaveGroup; kafka_group_priv.h: what the
  *                    files of groups share
  *   kafka_group_offsets.c   OffsetCommit, OffsetFetch, OffsetDelete
@@ -112,6 +117,10 @@ struct kafka_node {
 };
 struct kafka_node kafka_here(struct kafka_call *c);
 
+/* Bit sums of what is allowed where nothing is forbidden. */
+#define KAFKA_CLUSTER_OPERATIONS 8096
+#define KAFKA_TOPIC_OPERATIONS   3576
+
 /* --- kafka_apis.c --- */
 
 struct kafka_api {
@@ -138,7 +147,19 @@ void kafka_create_topics(struct kafka_call *c);
 void kafka_delete_topics(struct kafka_call *c);
 void kafka_create_partitions(struct kafka_call *c);
 void kafka_describe_configs(struct kafka_call *c);
+void kafka_alter_configs(struct kafka_call *c);
+void kafka_incremental_alter_configs(struct kafka_call *c);
+void kafka_list_config_resources(struct kafka_call *c);
+void kafka_delete_records(struct kafka_call *c);
+void kafka_describe_log_dirs(struct kafka_call *c);
+void kafka_describe_producers(struct kafka_call *c);
+void kafka_elect_leaders(struct kafka_call *c);
+void kafka_alter_partition_reassignments(struct kafka_call *c);
+void kafka_list_partition_reassignments(struct kafka_call *c);
+void kafka_describe_topic_partitions(struct kafka_call *c);
 void kafka_describe_acls(struct kafka_call *c);
+void kafka_create_acls(struct kafka_call *c);
+void kafka_delete_acls(struct kafka_call *c);
 void kafka_join_group(struct kafka_call *c);
 void kafka_sync_group(struct kafka_call *c);
 void kafka_heartbeat(struct kafka_call *c);
