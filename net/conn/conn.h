@@ -52,6 +52,7 @@
  *   in_flight_size_max      bytes of requests of all connections: the same for all. When half
  *                           frames alone fill it, the one with the least missing goes on alone, so
  *                           that it cannot lock up
+ *   conn_hold               the user's wish: no more is read from it for a time
  *   idle_timeout_ms         nothing moved either way and no request is with the user: closed
  *   frame_timeout_ms        a frame begun is not complete, each 64 KiB of it giving one second
  *                           more; time in which we do not read does not count: closed
@@ -284,6 +285,9 @@ void conn_answer_last(struct conn_request *r, const struct conn_piece *pieces, s
 
 /* Ends the connection at the end of this turn; answers that have not left are dropped. */
 void conn_drop(struct conn *c);
+/* Reads nothing from the connection for so long, or for the rest of an earlier hold if that is
+ * more. Frames that were read already are still handed out, answers leave. */
+void conn_hold(struct conn *c, int64_t ms);
 /* Counts up from 1, never used twice. */
 uint64_t conn_id(const struct conn *c);
 unsigned conn_tag(const struct conn *c);

@@ -308,7 +308,8 @@ static int64_t conn_peer_deadline(const struct conn *c, enum conn_end *end)
 {
     const struct conn_front *f = c->front;
     bool ours = c->unanswered > 0 || c->place == CONN_READY || c->place == CONN_STARVED;
-    int64_t idle = (ours ? f->now_ms : c->moved_ms) + f->options.idle_timeout_ms;
+    int64_t since = c->moved_ms > c->hold_ms ? c->moved_ms : c->hold_ms;
+    int64_t idle = (ours ? f->now_ms : since) + f->options.idle_timeout_ms;
     *end = CONN_END_IDLE;
     if (c->state == CONN_LINGER)
         return c->frame_ms + CONN_LINGER_MS;
@@ -321,6 +322,12 @@ static int64_t conn_peer_deadline(const struct conn *c, enum conn_end *end)
         return idle;
     *end = CONN_END_FRAME;
     return frame;
+}
+
+/* Its timer is wanted when the hold is over. */
+static bool conn_peer_holds(const struct conn *c)
+{
+    return c->state == CONN_OPEN && c->hold_ms > c->front->now_ms;
 }
 
 void conn_peer_watch(struct conn *c)
@@ -349,9 +356,10 @@ void conn_peer_expire(struct conn_front *f)
     while ((node = heap_pop_due(&f->timers, f->now_ms)) != NULL) {
         struct conn *c = HEAP_ENTRY(node, struct conn, timer);
         enum conn_end end;
+        conn_read_place(c); /* a hold may be over */
         int64_t at = conn_peer_deadline(c, &end);
         if (at > f->now_ms)
-            heap_set(&f->timers, node, at);
+            heap_set(&f->timers, node, conn_peer_holds(c) && c->hold_ms < at ? c->hold_ms : at);
         else
             conn_peer_end(c, end);
     }
@@ -364,6 +372,18 @@ void conn_peer_expire(struct conn_front *f)
 void conn_drop(struct conn *c)
 {
     conn_peer_end(c, CONN_END_DROPPED);
+}
+
+void conn_hold(struct conn *c, int64_t ms)
+{
+    struct conn_front *f = c->front;
+    ASSERT(ms >= 0);
+    if (c->state != CONN_OPEN || f->now_ms + ms <= c->hold_ms)
+        return;
+    c->hold_ms = f->now_ms + ms;
+    conn_read_place(c);
+    if (conn_peer_holds(c) && c->hold_ms < c->timer.at)
+        heap_set(&f->timers, &c->timer, c->hold_ms);
 }
 
 uint64_t conn_id(const struct conn *c)

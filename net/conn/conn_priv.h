@@ -26,7 +26,7 @@
  *
  *   NONE     nothing to read, or not OPEN
  *   READY    bytes wait, to be read next turn
- *   HELD     bytes wait; one of the connection's own limits is reached
+ *   HELD     bytes wait; one of the connection's own limits is reached, or its user holds it
  *   STARVED  bytes wait; the limit of all is reached
  */
 #pragma once
@@ -112,6 +112,7 @@ struct conn {
     int64_t moved_ms;  /* bytes went either way */
     int64_t frame_ms;  /* the frame that is coming in began, plus the time it was held back */
     int64_t paused_ms; /* held back or starved since */
+    int64_t hold_ms;   /* nothing is read before; 0: read it is */
     uint64_t id;
     void *user;
 };

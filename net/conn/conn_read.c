@@ -49,7 +49,7 @@ static enum conn_place conn_read_where(const struct conn *c)
         return CONN_NONE;
     if (c->state == CONN_LINGER)
         return CONN_READY;
-    if (conn_read_own_limit(c))
+    if (f->now_ms < c->hold_ms || conn_read_own_limit(c))
         return CONN_HELD;
     if (f->stats.in_flight_size >= f->options.in_flight_size_max && !c->pass)
         return CONN_STARVED;

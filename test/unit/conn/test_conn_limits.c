@@ -544,6 +544,55 @@ START_TEST(test_never_reads)
 }
 END_TEST
 
+/* Nothing is read while the user holds the connection; what was read before is still handed out,
+ * answers leave, others go on, and nobody is idle for it. */
+START_TEST(test_hold)
+{
+    struct rig rig;
+    rig_init(&rig);
+    rig.options.idle_timeout_ms = 1000;
+    rig_open(&rig);
+    int fd = rig_client(&rig), other = rig_client(&rig);
+    rig_send_text(&rig, fd, "one");
+    rig_send_text(&rig, fd, "two");
+    RIG_UNTIL(&rig, rig.taken_count == 2);
+    struct conn *held = rig.last_conn;
+    int64_t over = rig.clock.mono_now_us / 1000 + 5000;
+    conn_hold(held, 5000);
+    conn_hold(held, 10); /* never shorter */
+    ck_assert_int_le(conn_next_ms(rig.f), over);
+    rig_send_text(&rig, fd, "three");
+    rig_send_text(&rig, other, "else");
+    RIG_UNTIL(&rig, rig.taken_count == 3);
+    test_settle(&rig);
+    ck_assert_uint_eq(rig.taken_count, 3);
+    rig_answer_text(rig_take(&rig, 0), "first");
+    rig_answer_text(rig_take(&rig, 0), "second");
+    rig_expect_text(&rig, fd, "first");
+    rig_expect_text(&rig, fd, "second");
+    rig_answer_text(rig_take(&rig, 0), "other");
+    rig_expect_text(&rig, other, "other");
+    for (int i = 0; i < 4; i++) {
+        test_advance(&rig, 999);
+        rig_turn(&rig);
+        ck_assert_uint_eq(rig.taken_count, 0);
+        ck_assert_uint_eq(rig.closed, i < 1 ? 0 : 1); /* the other one was idle */
+    }
+    ck_assert_int_eq(conn_next_ms(rig.f), over);
+    test_advance(&rig, 1004);
+    RIG_UNTIL(&rig, rig.taken_count == 1);
+    rig_answer_text(rig_take(&rig, 0), "third");
+    rig_expect_text(&rig, fd, "third");
+    conn_hold(held, 100); /* whoever is stopped meanwhile */
+    rig_send_text(&rig, fd, "four");
+    test_settle(&rig);
+    ck_assert_uint_eq(rig.taken_count, 0);
+    close(fd);
+    close(other);
+    rig_close(&rig);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("conn_limits");
@@ -564,6 +613,7 @@ int main(void)
     TCase *times = tcase_create("time");
     tcase_set_timeout(times, 60);
     tcase_add_test(times, test_idle);
+    tcase_add_test(times, test_hold);
     tcase_add_loop_test(times, test_slow_frame, 0, 2);
     tcase_add_test(times, test_large_slow_frame);
     tcase_add_loop_test(times, test_held_frame, 0, 2);
