@@ -153,6 +153,7 @@ static struct broker *broker_new(const struct broker_env *env)
     bpart_init(&b->meta_part, b, NULL, 0);
     b->meta_part.sync = true;
     b->coord = coord_new(env->seed + 1);
+    b->quotas = quota_table_new(env->seed + 2);
     b->rounds[0].broker = b->rounds[1].broker = b;
     b->space.broker = b;
     return b;
@@ -391,6 +392,7 @@ struct broker *broker_free(struct broker *b)
     part_close(b->meta_part.part);
     store_deinit(&b->store);
     coord_free(b->coord);
+    quota_table_free(b->quotas);
     meta_free(b->view);
     heap_deinit(&b->fetch_deadlines);
     buf_deinit(&b->scratch);
@@ -447,5 +449,6 @@ void broker_check(const struct broker *b)
     }
     ASSERT(partitions == b->partition_count);
     part_check(b->meta_part.part);
+    quota_table_check(b->quotas);
     broker_groups_check(b->groups);
 }

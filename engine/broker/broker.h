@@ -19,6 +19,7 @@
 #include "engine/base/list.h"
 #include "engine/base/work.h"
 #include "engine/broker/config.h"
+#include "engine/broker/quota.h"
 
 struct broker;
 struct meta_store;
@@ -263,8 +264,15 @@ enum broker_admin_op {
     BROKER_TOPIC_TRIM,   /* move the log start of one partition */
     BROKER_CONFIG_ALTER, /* dynamic broker configs: all that are named, or none */
     BROKER_INIT_PRODUCER,
+    BROKER_QUOTA_ALTER, /* of one entity: all values that are named, or none */
 };
-#define BROKER_ADMIN_OP_COUNT 7
+#define BROKER_ADMIN_OP_COUNT 8
+
+struct broker_quota_value {
+    enum quota_key key;
+    double value;
+    bool remove;
+};
 
 struct broker_admin {
     enum broker_admin_op op;
@@ -279,6 +287,9 @@ struct broker_admin {
     bool automatic; /* create on first use: obeys auto.create.topics.enable */
     bool internal;  /* create: one of the broker's own, asked for by the broker itself */
     int64_t before; /* trim: offset, -1 the end */
+    struct quota_entity entity; /* quota alter */
+    const struct broker_quota_value *quotas;
+    size_t quota_count;
     /* results */
     enum broker_status status;
     char message[256];   /* "" or a sentence for the user */
@@ -360,6 +371,20 @@ const struct config_topic *broker_topic_overrides(const struct broker *b, struct
 /* Calls fn for every setting of a topic with these overrides (NULL: of the broker), by name. */
 void broker_config_each(const struct broker *b, const struct config_topic *overrides,
                         void (*fn)(void *ctx, const struct broker_config *setting), void *ctx);
+
+/* --- quotas (synchronous, memory only) -------------------------------------------------------- */
+
+/* As quota_table_any, _bound, _charge and _each of quota.h, at the broker's time. The caller holds
+ * the client back. */
+bool broker_quota_any(const struct broker *b, enum quota_key key);
+double broker_quota_bound(const struct broker *b, enum quota_key key, struct slice client_id);
+uint32_t broker_quota_charge(struct broker *b, enum quota_key key, struct slice client_id,
+                             double amount);
+void broker_quotas_each(const struct broker *b,
+                        void (*fn)(void *ctx, const struct quota_entity *e,
+                                   const struct quota_values *values),
+                        void *ctx);
+
 /* The configuration that it was opened with has changed under it: it is taken into account. */
 void broker_reconfigure(struct broker *b);
 /* Walks all invariants; asserts. For tests. */

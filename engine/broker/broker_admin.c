@@ -824,5 +824,8 @@ void broker_admin(struct broker *b, struct broker_admin *a)
     case BROKER_INIT_PRODUCER:
         broker_init_producer(b, a);
         break;
+    case BROKER_QUOTA_ALTER:
+        broker_quota_alter(b, a);
+        break;
     }
 }

@@ -340,6 +340,7 @@ int broker_open_catalogue(struct broker *b)
     struct broker_load l = {.broker = b};
     coord_each(b->coord, slice_str("topics/"), broker_load_topic, &l);
     broker_load_dynamic_configs(b);
+    broker_load_quotas(b);
     broker_refresh_topics(b);
     int r = l.damaged > 0 ? BROKER_OPEN_DAMAGED : io_list(b->io, b->dir, broker_folder, &l);
     for (size_t at = 0; r == 0 && at < l.strays.size;

@@ -16,6 +16,7 @@
 #include "engine/broker/catalog.h"
 #include "engine/broker/config.h"
 #include "engine/broker/coord.h"
+#include "engine/broker/quota.h"
 #include "engine/meta/meta.h"
 #include "engine/store/round.h"
 
@@ -120,6 +121,7 @@ struct broker {
     struct meta *view;
     struct broker_groups *groups;
     struct broker_compact *compact;
+    struct quota_table *quotas;
     struct map topics;     /* name -> struct topic */
     struct map ids;        /* id -> struct topic */
     struct topic **sorted; /* owned array, by name */
@@ -246,6 +248,10 @@ void broker_resume_deletes(struct broker *b);
 /* broker_dynamic.c: broker configs that change while it runs. */
 void broker_config_alter(struct broker *b, struct broker_admin *a);
 void broker_load_dynamic_configs(struct broker *b);
+
+/* broker_quota.c */
+void broker_quota_alter(struct broker *b, struct broker_admin *a);
+void broker_load_quotas(struct broker *b);
 
 /* broker_open.c: the data folder, from its lock to its catalogue. 0, BROKER_OPEN_* or -errno. */
 int broker_open_folder(struct broker *b) MUST_CHECK;

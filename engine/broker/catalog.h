@@ -8,6 +8,7 @@
  *   seq/pid            the next block of producer ids
  *   brokercfg/<key>    a dynamic broker config of this node, value as text
  *   clustercfg/<key>   one of every broker of the cluster
+ *   quotas/<entity>    the quotas of an entity, see quota.h
  *
  * Value of a topic record: [u8 version 1][u8 state][16 id][i32 le partitions][i32 le replication]
  * [u32 le count] then per config [u16 le size][key][u16 le size][value].

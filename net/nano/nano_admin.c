@@ -50,6 +50,7 @@ static void nano_admin_ok(struct nano_call *c)
     case BROKER_TOPIC_DELETE:
     case BROKER_TOPIC_GROW:
     case BROKER_TOPIC_ALTER:
+    case BROKER_QUOTA_ALTER:
         break;
     }
     nano_calls_finish(c, KAURI__STATUS__OK, c->admin.message);
