@@ -37,6 +37,8 @@ void kafka_answer_pieces(struct kafka_call *c, const struct conn_piece *pieces, 
     if (c->began_us != 0)
         tally_add(&c->k->tallies[c->kind.api], kafka_now_us(c->k) - c->began_us);
     c->r->user = NULL;
+    if (c->k->current == c)
+        c->k->current = NULL;
     conn_answer(c->r, pieces, count);
 }
 
@@ -77,6 +79,8 @@ bool kafka_end(struct kafka_call *c)
         return false;
     list_remove(&c->link);
     c->k->running_count--;
+    if (c->k->current != c)
+        kafka_throttle_begin(c);
     return true;
 }
 
@@ -103,8 +107,11 @@ void kafka_answer(struct kafka_call *c, const void *response)
 {
     struct buf *frame = &c->k->answer;
     struct kp_kind kind = {c->kind.api, KP_RESPONSE, c->kind.version};
+    response = kafka_throttle_response(c, response);
     buf_reset(frame);
-    if (kp_encode_response(kind, c->correlation_id, response, frame) == 0)
+    if (response == NULL)
+        kafka_refuse(c, kp_condition_text(KP_LIMIT));
+    else if (kp_encode_response(kind, c->correlation_id, response, frame) == 0)
         kafka_answer_written(c);
     else
         kafka_refuse(c, "the answer is too large for one frame");
@@ -161,12 +168,17 @@ static void kafka_frame(void *ctx, struct conn *conn, struct conn_request *r)
     c->body = body;
     c->began_us = e == 0 ? kafka_now_us(k) : 0;
     r->user = c;
+    k->current = c;
+    kafka_throttle_begin(c);
     if (e == KP_UNKNOWN_VERSION && api == KP_API_API_VERSIONS)
         kafka_api_versions_unknown(c);
     else if (e != 0)
         kafka_refuse(c, kp_condition_text(e));
     else
         kafka_dispatch(c);
+    if (k->current != NULL) /* its answer comes later */
+        kafka_throttle_rest(k->current);
+    k->current = NULL;
 }
 
 /* The client is gone: a fetch need not wait any more. */

@@ -43,6 +43,8 @@ static const struct kafka_api kafka_apis[KP_API_COUNT] = {
     [KP_API_OFFSET_DELETE] = {true, kafka_offset_delete},
     [KP_API_CONSUMER_GROUP_HEARTBEAT] = {true, kafka_consumer_group_heartbeat},
     [KP_API_CONSUMER_GROUP_DESCRIBE] = {true, kafka_consumer_group_describe},
+    [KP_API_DESCRIBE_CLIENT_QUOTAS] = {true, kafka_describe_client_quotas},
+    [KP_API_ALTER_CLIENT_QUOTAS] = {true, kafka_alter_client_quotas},
     [KP_API_DESCRIBE_CLUSTER] = {true, kafka_describe_cluster},
 };
 

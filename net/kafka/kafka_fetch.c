@@ -217,6 +217,14 @@ static uint32_t kafka_fetch_bound(int32_t v, uint32_t max)
     return positive < max ? positive : max;
 }
 
+/* No more at once than its quota allows in a whole window. */
+static uint32_t kafka_fetch_size_max(const struct kafka_call *c)
+{
+    double bound = broker_quota_bound(c->k->options.broker, QUOTA_FETCH, c->client_id);
+    bool quota = bound > 0 && bound < KAFKA_FETCH_SIZE_MAX;
+    return quota ? (uint32_t)bound : (uint32_t)KAFKA_FETCH_SIZE_MAX;
+}
+
 /* False: the request's memory is at its limit. */
 static bool kafka_fetch_start(struct kafka_call *c, const struct kp_fetch *q)
 {
@@ -226,7 +234,7 @@ static bool kafka_fetch_start(struct kafka_call *c, const struct kp_fetch *q)
         return false;
     bool failed = kafka_fetch_items(c, items);
     c->fetch.max_wait_ms = failed ? 0 : kafka_fetch_bound(q->max_wait_ms, INT32_MAX);
-    c->fetch.size_max = kafka_fetch_bound(q->max_bytes, KAFKA_FETCH_SIZE_MAX);
+    c->fetch.size_max = kafka_fetch_bound(q->max_bytes, kafka_fetch_size_max(c));
     c->fetch.min_size = kafka_fetch_bound(q->min_bytes, (uint32_t)c->fetch.size_max);
     c->fetch.done = kafka_fetch_done;
     c->fetch.ctx = c;

@@ -113,6 +113,15 @@ static void kafka_fetch_send_pinned(struct kafka_call *c, size_t pinned)
     kafka_answer_pieces(c, v, count);
 }
 
+/* Bytes of records. */
+static size_t kafka_fetch_size(const struct kafka_fetch_plan *plan)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < plan->count; i++)
+        size += plan->rows[i].bytes.size;
+    return size;
+}
+
 /* Pins are the call's: let go here, or when the answer has left. */
 static void kafka_fetch_send(struct kafka_call *c, int16_t error, int32_t session_id)
 {
@@ -121,6 +130,8 @@ static void kafka_fetch_send(struct kafka_call *c, int16_t error, int32_t sessio
     size_t pinned = 0;
     head.error = error;
     head.session_id = session_id;
+    kafka_throttle_bytes(c, QUOTA_FETCH, kafka_fetch_size(plan));
+    head.throttle_time_ms = kafka_throttle_answer(c);
     if (!kafka_fetch_write(c, &head)) {
         kafka_fetch_fail(c, kp_condition_text(KP_TOO_LARGE));
         return;

@@ -18,6 +18,8 @@
  *   kafka_leaders.c  ElectLeaders, AlterPartitionReassignments, ListPartitionReassignments,
  *                    DescribeTopicPartitions
  *   kafka_acls.c     DescribeAcls, CreateAcls, DeleteAcls
+ *   kafka_quotas.c   DescribeClientQuotas, AlterClientQuotas
+ *   kafka_throttle.c what a call costs its client, and holding back who used too much
  *   kafka_group.c    JoinGroup, SyncGroup, Heartbeat, LeaveGroup; kafka_group_priv.h: what the
  *                    files of groups share
  *   kafka_group_offsets.c   OffsetCommit, OffsetFetch, OffsetDelete
@@ -65,6 +67,7 @@ struct kafka {
     struct tally tallies[KP_API_COUNT]; /* from a frame to its answer */
     char cluster_id[23];
     int32_t node_id;
+    struct kafka_call *current;          /* whose frame is being taken; NULL when it was answered */
     uint64_t damaged[KAFKA_DAMAGED_MAX]; /* by hash; a ring */
     size_t damaged_count;
     bool stopping;
@@ -79,10 +82,14 @@ struct kafka_call {
     int64_t began_us; /* monotonic; 0: not counted, its header was wrong */
     struct slice client_id;
     struct slice body;
-    void *request;  /* decoded; NULL where the handler reads the body itself */
-    size_t waiting; /* broker requests under way, for handlers with several; see kafka_run */
-    struct buf out; /* of a Fetch answer, until its pins are released */
-    void *state;    /* the handler's, in the arena */
+    void *request;       /* decoded; NULL where the handler reads the body itself */
+    int32_t throttle_ms; /* for the answer: its connection is not read for that time */
+    bool timed;          /* somebody has a quota of the loop's time */
+    int64_t stretch_us;  /* when this stretch of work on it began */
+    int64_t spent_us;    /* the stretches before */
+    size_t waiting;      /* broker requests under way, for handlers with several; see kafka_run */
+    struct buf out;      /* of a Fetch answer, until its pins are released */
+    void *state;         /* the handler's, in the arena */
     struct broker_produce produce;
     struct broker_fetch fetch;
     struct broker_offsets offsets;
@@ -120,6 +127,18 @@ struct kafka_node kafka_here(struct kafka_call *c);
 /* Bit sums of what is allowed where nothing is forbidden. */
 #define KAFKA_CLUSTER_OPERATIONS 8096
 #define KAFKA_TOPIC_OPERATIONS   3576
+
+/* --- kafka_throttle.c --- */
+
+/* Work on the call begins, or rests. */
+void kafka_throttle_begin(struct kafka_call *c);
+void kafka_throttle_rest(struct kafka_call *c);
+/* Counts bytes of the call against a quota of its client. */
+void kafka_throttle_bytes(struct kafka_call *c, enum quota_key key, size_t size);
+/* Before its answer is written: counts the time, and tells what throttle_time_ms is. */
+int32_t kafka_throttle_answer(struct kafka_call *c);
+/* The response with that time set: itself, or a copy in the arena; NULL when that is used up. */
+const void *kafka_throttle_response(struct kafka_call *c, const void *response);
 
 /* --- kafka_apis.c --- */
 
@@ -160,6 +179,8 @@ void kafka_describe_topic_partitions(struct kafka_call *c);
 void kafka_describe_acls(struct kafka_call *c);
 void kafka_create_acls(struct kafka_call *c);
 void kafka_delete_acls(struct kafka_call *c);
+void kafka_describe_client_quotas(struct kafka_call *c);
+void kafka_alter_client_quotas(struct kafka_call *c);
 void kafka_join_group(struct kafka_call *c);
 void kafka_sync_group(struct kafka_call *c);
 void kafka_heartbeat(struct kafka_call *c);

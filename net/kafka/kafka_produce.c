@@ -60,6 +60,7 @@ static void kafka_produce_write(struct kafka_call *c, struct kp_produce *q, stru
     }
     ASSERT(i == (size_t)q->partition_count);
     struct kp_produce_response rest = KP_PRODUCE_RESPONSE_INIT;
+    rest.throttle_time_ms = kafka_throttle_answer(c);
     int r = kp_produce_end(&w, &rest);
     ASSERT(r == 0); /* smaller than the request, but for error messages of ours */
 }
@@ -148,6 +149,7 @@ void kafka_produce(struct kafka_call *c)
         kafka_refuse(c, kp_condition_text(r));
         return;
     }
+    kafka_throttle_bytes(c, QUOTA_PRODUCE, c->r->body.size);
     c->produce.acks = q.acks;
     c->produce.timeout_ms = q.timeout_ms > 0 ? (uint32_t)q.timeout_ms : 0;
     c->produce.done = kafka_produce_done;

@@ -108,6 +108,16 @@ size_t kp_size(struct kp_kind kind)
     return kp_root(kind)->size;
 }
 
+int32_t *kp_throttle(struct kp_kind kind, void *message)
+{
+    const struct kp_struct *s = kp_root(kind);
+    ASSERT(kind.direction == KP_RESPONSE);
+    for (size_t i = s->first; i < (size_t)s->first + s->plain_count; i++)
+        if (kp_fields[i].type == KP_TYPE_I32 && strcmp(kp_names[i], "throttle_time_ms") == 0)
+            return (int32_t *)(void *)((uint8_t *)message + kp_fields[i].offset);
+    return NULL;
+}
+
 int64_t kp_load(const struct kp_field *f, const uint8_t *from)
 {
     int64_t bits;

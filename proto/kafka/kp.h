@@ -87,6 +87,9 @@ size_t kp_size(struct kp_kind kind);
 /* Sets a message (not what hangs on it) to its defaults; any version. */
 void kp_init(struct kp_kind kind, void *message);
 
+/* Where the struct of a response keeps throttle_time_ms; NULL: it has none. O(its fields). */
+int32_t *kp_throttle(struct kp_kind kind, void *message);
+
 /* Takes the header from the front of a frame without its size; the body is what stays in *frame.
  * 0: *out and *api are set. KP_UNKNOWN_API, KP_UNKNOWN_VERSION: the header cannot be read to its
  * end, but out's key, version and correlation id are set (and *api for the latter): ApiVersions is

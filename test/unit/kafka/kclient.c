@@ -33,7 +33,7 @@ static void kclient_open_front(struct kclient *c)
 {
     char why[KAFKA_WHY_SIZE] = "";
     struct kafka_options o = {.broker = c->g.broker,
-                              .clock = &c->g.clock.clock,
+                              .clock = c->clock != NULL ? c->clock : &c->g.clock.clock,
                               .listeners = {{.address = "127.0.0.1:0"}},
                               .listener_count = 1,
                               .loopback_only = true,

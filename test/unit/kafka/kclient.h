@@ -19,6 +19,7 @@
 struct kclient {
     struct rig g; /* rig_init by kclient_init */
     struct kafka *k;
+    struct clock *clock; /* of the front alone; NULL: the rig's */
     int fd;
     int32_t correlation_id;
     struct arena arena; /* answers, until kclient_close */
