@@ -380,6 +380,7 @@ size_t config_steps(const struct config *c, const struct config_row *row,
                     struct config_step out[CONFIG_STEPS_MAX])
 {
     const char *members[CONFIG_SPELLINGS];
+    const struct config_row *rows[CONFIG_SPELLINGS] = {NULL};
     size_t count = 0;
     ASSERT(c != NULL && row != NULL);
     if (row->topic && row->broker_name == NULL) {
@@ -387,9 +388,11 @@ size_t config_steps(const struct config *c, const struct config_row *row,
         return row->preset != NULL;
     }
     config_members(row->topic ? row->broker_name : row->name, members);
+    for (size_t i = 0; i < CONFIG_SPELLINGS && members[i] != NULL; i++)
+        rows[i] = config_row_find(members[i], false);
     for (int from = CONFIG_FROM_DYNAMIC; from >= CONFIG_FROM_DEFAULT; from--)
-        for (size_t i = 0; i < CONFIG_SPELLINGS && members[i] != NULL; i++) {
-            const struct config_row *member = config_row_find(members[i], false);
+        for (size_t i = 0; i < CONFIG_SPELLINGS && rows[i] != NULL; i++) {
+            const struct config_row *member = rows[i];
             const char *text = c->slots[config_index(member)].text[from];
             if (from == CONFIG_FROM_DEFAULT)
                 text = member->preset;
