@@ -141,7 +141,7 @@ static bool die_at(uint64_t n, uint64_t seed, bool cut)
 START_TEST(test_every_call)
 {
     uint64_t n = 1;
-    while (die_at(n, 70 + (uint64_t)_i / 2, _i % 2 == 1))
+    while (die_at(n, 71 + (uint64_t)_i / 2, _i % 2 == 1))
         n++;
     ck_assert_uint_gt(n, 50);
 }
@@ -164,12 +164,12 @@ static bool fail_once(struct io_fault_plan plan)
     world_init(&w, 3);
     w.map_size = 1 << 20;
     ck_assert_int_eq(world_open(&w), 0);
-    for (unsigned i = 0; i < 12; i++)
+    for (unsigned i = 0; i < 8; i++)
         ck_assert_int_eq(world_append(&w), 0);
     world_fail(&w, plan);
     w.now_ms += 2500;
     int r = world_compact(&w);
-    for (unsigned i = 0; i < 3 && r == 0; i++) {
+    for (unsigned i = 0; i < 2 && r == 0; i++) {
         w.now_ms += 2500;
         r = world_append(&w);
         if (r == 0)
@@ -210,7 +210,7 @@ int main(void)
         tcase_add_loop_test(c, test_fault, 0, (int)(sizeof kinds / sizeof kinds[0]));
     }
     tcase_add_loop_test(c, test_crash, 0, BUG ? 1 : seeds());
-    tcase_add_loop_test(c, test_every_call, 0, getenv("KAURI_TEST_LONG") != NULL ? 40 : 6);
+    tcase_add_loop_test(c, test_every_call, 0, getenv("KAURI_TEST_LONG") != NULL ? 40 : 4);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, BUG ? CK_SILENT : CK_NORMAL);
