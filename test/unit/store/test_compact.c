@@ -263,6 +263,29 @@ START_TEST(the_young_stay)
 }
 END_TEST
 
+/* What ends the cleaned range goes, and nothing follows it: its batch stays, so that readers come
+ * to the end. */
+START_TEST(the_end_is_reached)
+{
+    struct rig g;
+    int64_t values[3];
+    uint64_t counts[3];
+    rig_init(&g, false);
+    struct log *l = open_rig(&g, 300);
+    for (int64_t i = 0; i < 10; i++)
+        put(l, i % 3, i, RIG_TIME);
+    ck_assert_int_eq(log_append_record(l, RIG_TIME, SLICE_NULL, slice_str("no key"), NULL), 0);
+    ck_assert_int_eq(log_sync(l, RIG_TIME), 0);
+    part_seal(log_part(l));
+    compact(l, RIG_TIME, 0);
+    const struct part *p = log_part(l);
+    ck_assert_int_eq(p->segments[p->count - 1]->base, 11); /* empty */
+    ck_assert_uint_eq(tally(l, log_end(l), values, counts, 3), 3);
+    ck_assert_int_eq(log_close(l), 0);
+    rig_deinit(&g);
+}
+END_TEST
+
 /* Times are asked of what is there; an emptied batch has none. */
 START_TEST(times)
 {
@@ -397,6 +420,7 @@ int main(void)
     tcase_add_test(c, pins_keep_the_old_bytes);
     tcase_add_test(c, tombstones);
     tcase_add_test(c, the_young_stay);
+    tcase_add_test(c, the_end_is_reached);
     tcase_add_test(c, times);
     tcase_add_test(c, without_state);
     tcase_add_test(c, damage_stops_it);
