@@ -265,7 +265,7 @@ START_TEST(in_the_middle)
     for (unsigned turns = 1; turns < 60; turns++) {
         struct rig g;
         compact_init(&g, 100 + turns);
-        rig_create(&g, "t", 1, "cleanup.policy=compact");
+        rig_create(&g, "t", 1, "cleanup.policy=compact,delete"); /* may be trimmed */
         fill(&g, "t", 0, 60);
         clock_fake_advance(&g.clock, 2000);
         for (unsigned i = 0; i < turns; i++) {
