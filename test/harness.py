@@ -35,7 +35,9 @@ INSIDE = "KAURI_TEST_MOUNTS"
 
 
 def die_with_parent():
+    """In a child. A shell has its background jobs, and all below them, ignore SIGINT: not this one."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def environment(home):

@@ -45,10 +45,10 @@ def patient(ask, limit_s=15.0):
 class Trial:
     """One check of one row."""
 
-    def __init__(self, rig, row, check):
+    def __init__(self, rig, row, check, turn=0):
         self.rig, self.row, self.client, self.lacks = rig, row, row.client, row.client.lacks
         self.reference, self.check = row.reference, check
-        self.group = self.topic = f"{check}-{row.name}"
+        self.group = self.topic = f"{check}-{row.name}" + (f"-{turn}" if turn else "")
         self.members, self.sent = [], {}
 
     # ---- The topic -------------------------------------------------------------------------------
