@@ -143,6 +143,7 @@ void broker_compact_view(struct broker_compact *bc)
     LIST_EACH (node, &c->rows) {
         count++;
     }
+    ASSERT(count > 0);
     c->puts = assert_memory(calloc(count, sizeof *c->puts), count * sizeof *c->puts);
     LIST_EACH (node, &c->rows) {
         struct broker_compact_row *r = LIST_ENTRY(node, struct broker_compact_row, link);

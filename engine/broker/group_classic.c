@@ -248,6 +248,7 @@ static void group_classic_join_known(struct group *g, struct broker_group *req)
     ASSERT(g->state != BROKER_GROUP_EMPTY);
     if (!group_generation_fits(g, req, m))
         return groups_answer(gs, req, BROKER_INCONSISTENT_PROTOCOL, NULL);
+    ASSERT(m != NULL);
     bool leads = g->leader == m, same = group_generation_same(m, &req->join);
     if (g->state == BROKER_GROUP_COMPLETING && same)
         group_generation_joined(m, req, leads, g->leader == NULL ? m->id : g->leader->id);

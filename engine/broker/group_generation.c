@@ -119,6 +119,7 @@ static bool group_generation_all_have(const struct group *g, struct slice protoc
     ASSERT(g->type == BROKER_GROUP_CLASSIC);
     ASSERT(but == NULL || but->group == g);
     LIST_EACH (node, &g->members) {
+        ASSERT(node != NULL);
         const struct group_member *m = LIST_ENTRY(node, struct group_member, link);
         if (m != but && !group_generation_has(m, protocol))
             return false;

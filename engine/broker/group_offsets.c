@@ -455,7 +455,8 @@ static bool group_offset_expired(struct group *g, const struct group_offset *o, 
     if (g->state == BROKER_GROUP_EMPTY)
         return now - g->state_since_ms >= keep_ms && now - o->commit_ms >= keep_ms;
     return g->state == BROKER_GROUP_STABLE && now - o->commit_ms >= keep_ms &&
-           (g->type == BROKER_GROUP_CONSUMER || strcmp(g->protocol_type, "consumer") == 0) &&
+           (g->type == BROKER_GROUP_CONSUMER ||
+            (g->protocol_type != NULL && strcmp(g->protocol_type, "consumer") == 0)) &&
            !group_offsets_subscribed(g, group_offset_topic(o));
 }
 

@@ -159,7 +159,8 @@ static struct group_member *groups_load_member(struct groups *gs,
     static const struct broker_group nobody = {.op = BROKER_GROUP_BEAT};
     struct group *g = groups_load_group(gs, key->group, BROKER_GROUP_CONSUMER);
     ASSERT(gs->loading);
-    if (g == NULL || key->member.size == 0 || memchr(key->member.p, 0, key->member.size) != NULL)
+    if (g == NULL || key->member.p == NULL || key->member.size == 0 ||
+        memchr(key->member.p, 0, key->member.size) != NULL)
         return NULL;
     struct group_member *m = group_find_member(g, key->member);
     if (m == NULL) {

@@ -90,6 +90,7 @@ bool part_swap_plan(struct part *p, struct part_round *r)
     part_swap_pin(p, slot);
     r->swaps = true;
     r->swap = (struct compact_swap){.base = s->base, .end = s->end, .count = s->count - 1};
+    ASSERT(s->count > 0);
     size_t size = s->count * sizeof *r->swap.bases;
     r->swap.bases = assert_memory(malloc(size), size);
     for (size_t i = 1; i < s->count; i++)

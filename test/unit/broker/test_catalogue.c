@@ -307,8 +307,12 @@ START_TEST(foreign_and_locked_folders)
     ck_assert_int_eq(io_rmdir(g.disk, "/data/precious"), 0);
     rig_open(&g);
     struct broker *first = g.broker;
+    struct config *config = g.config; /* the first broker reads it still */
     g.broker = NULL;
+    g.config = NULL;
     ck_assert_int_eq(rig_try_open(&g), BROKER_OPEN_LOCKED);
+    config_free(g.config);
+    g.config = config;
     ck_assert_ptr_eq(g.broker, second);
     g.broker = first;
     rig_stop(&g);
