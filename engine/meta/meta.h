@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * meta: the queried view. LMDB holds what the internal logs say, in a form that can be looked up:
- * the catalogue now, committed offsets, group state and compaction metadata with the issues that
- * bring them. It is never the truth: each transaction stores, per log, how far that log is applied,
- * and the whole view can be thrown away and rebuilt from the logs at any time.
+ * the catalogue, committed offsets, group state and how far compaction is. It is never the truth:
+ * each transaction stores, per log, how far that log is applied, and the whole view can be thrown
+ * away and rebuilt from the logs at any time.
  *
  * A row is a key within a table and a value. On disk
  *
