@@ -64,6 +64,26 @@ void *kafka_alloc(struct kafka_call *c, size_t count, size_t size)
     return arena_array(&c->r->arena, count > 0 ? count : 1, size);
 }
 
+void *kafka_items(struct kafka_call *c, int32_t count, size_t size)
+{
+    if (count < 0 || count > KAFKA_ITEMS_MAX) {
+        kafka_refuse(c, "too many items in one request");
+        return NULL;
+    }
+    ASSERT(size > 0);
+    void *all = kafka_alloc(c, (size_t)count, size);
+    if (all == NULL)
+        kafka_refuse(c, kp_condition_text(KP_LIMIT));
+    return all;
+}
+
+struct slice kafka_said(const struct broker_admin *a)
+{
+    if (a->status == BROKER_OK)
+        return SLICE_NULL;
+    return slice_str(a->message[0] != '\0' ? a->message : broker_status_text(a->status));
+}
+
 void kafka_run(struct kafka_call *c)
 {
     if (c->waiting++ > 0)

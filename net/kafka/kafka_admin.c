@@ -65,10 +65,7 @@ static struct slice kafka_admin_message(const struct kafka_change *h)
 {
     if (h->error != KAFKA_NONE)
         return slice_str(h->why);
-    if (h->admin.status == BROKER_OK)
-        return SLICE_NULL;
-    return slice_str(h->admin.message[0] != '\0' ? h->admin.message
-                                                 : broker_status_text(h->admin.status));
+    return kafka_said(&h->admin);
 }
 
 /* --- the way of all changes ------------------------------------------------------------------- */
@@ -77,17 +74,11 @@ static struct slice kafka_admin_message(const struct kafka_change *h)
 static struct kafka_changes *kafka_admin_begin(struct kafka_call *c, int32_t count,
                                                void (*answer)(struct kafka_call *c))
 {
-    struct kafka_changes *all = kafka_alloc(c, 1, sizeof *all);
-    if (count > KAFKA_ITEMS_MAX) {
-        kafka_refuse(c, "too many topics in one request");
+    struct kafka_changes *all = kafka_items(c, 1, sizeof *all);
+    struct kafka_change *v = all == NULL ? NULL : kafka_items(c, count, sizeof *v);
+    if (v == NULL)
         return NULL;
-    }
-    if (all != NULL)
-        all->v = kafka_alloc(c, (size_t)count, sizeof *all->v);
-    if (all == NULL || all->v == NULL) {
-        kafka_refuse(c, kp_condition_text(KP_LIMIT));
-        return NULL;
-    }
+    all->v = v;
     all->count = (size_t)count;
     all->answer = answer;
     c->state = all;

@@ -66,10 +66,7 @@ static struct slice kafka_alter_message(const struct kafka_alter *h)
 {
     if (h->error != KAFKA_NONE)
         return h->why;
-    if (h->admin.status == BROKER_OK)
-        return SLICE_NULL;
-    return slice_str(h->admin.message[0] != '\0' ? h->admin.message
-                                                 : broker_status_text(h->admin.status));
+    return kafka_said(&h->admin);
 }
 
 /* --- the way of both -------------------------------------------------------------------------- */
@@ -77,17 +74,11 @@ static struct slice kafka_alter_message(const struct kafka_alter *h)
 static struct kafka_alters *kafka_alter_begin(struct kafka_call *c, int32_t count,
                                               void (*answer)(struct kafka_call *c))
 {
-    struct kafka_alters *all = kafka_alloc(c, 1, sizeof *all);
-    if (count > KAFKA_ITEMS_MAX) {
-        kafka_refuse(c, "too many resources in one request");
+    struct kafka_alters *all = kafka_items(c, 1, sizeof *all);
+    struct kafka_alter *v = all == NULL ? NULL : kafka_items(c, count, sizeof *v);
+    if (v == NULL)
         return NULL;
-    }
-    if (all != NULL)
-        all->v = kafka_alloc(c, (size_t)count, sizeof *all->v);
-    if (all == NULL || all->v == NULL) {
-        kafka_refuse(c, kp_condition_text(KP_LIMIT));
-        return NULL;
-    }
+    all->v = v;
     all->count = (size_t)count;
     all->answer = answer;
     c->state = all;

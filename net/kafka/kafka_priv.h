@@ -140,6 +140,11 @@ int32_t kafka_throttle_answer(struct kafka_call *c);
 /* The response with that time set: itself, or a copy in the arena; NULL when that is used up. */
 const void *kafka_throttle_response(struct kafka_call *c, const void *response);
 
+/* Room for so many items of a request; NULL when it was refused and the call is gone. */
+void *kafka_items(struct kafka_call *c, int32_t count, size_t size);
+/* What the broker said of a change; null when nothing is wrong. In the request, or static. */
+struct slice kafka_said(const struct broker_admin *a);
+
 /* --- kafka_apis.c --- */
 
 struct kafka_api {
