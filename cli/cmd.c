@@ -220,3 +220,27 @@ bool cmd_confirm(const struct args *a, const char *what, const char *loses)
     out_hint(&a->out, "say that it is meant: -y");
     return false;
 }
+
+int cmd_each_name(struct args *a, int argc, char **argv, const struct args_page *page,
+                  const char *ask,
+                  int (*one)(const struct args *a, struct cmd_client *c, const char *name))
+{
+    struct kauri_options options = {0};
+    struct cmd_client c = {0};
+    struct cmd_sum sum = {0};
+    int first = 0;
+    int r = args_parse(page, a, argc, argv, NULL, NULL, &first);
+    if (r == 0 && first == argc)
+        r = args_usage(page, a, ask);
+    if (r != 0)
+        return cmd_args(r);
+    r = cmd_open(a, &options, &c);
+    if (r != 0)
+        return r;
+    for (int i = first; i < argc && r != CMD_NO_SERVER; i++) {
+        r = one(a, &c, argv[i]);
+        cmd_sum_add(&sum, r);
+    }
+    cmd_close(&c);
+    return cmd_sum_exit(&sum);
+}

@@ -76,6 +76,11 @@ struct cmd_sum {
 };
 void cmd_sum_add(struct cmd_sum *s, int code);
 int cmd_sum_exit(const struct cmd_sum *s);
+/* Parses the rest of the line by `page`, opens a client and calls `one` for each name on it, until
+ * nobody answers; `ask` is said when there is none. The exit code. */
+int cmd_each_name(struct args *a, int argc, char **argv, const struct args_page *page,
+                  const char *ask,
+                  int (*one)(const struct args *a, struct cmd_client *c, const char *name));
 /* True with -y; asks on a terminal; else prints that it was refused. `what` like "delete topic
  * x". */
 bool cmd_confirm(const struct args *a, const char *what, const char *loses);

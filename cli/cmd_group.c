@@ -188,24 +188,7 @@ static int cmd_group_delete(struct args *a, int argc, char **argv)
                     "  kauri group delete a b c -y\n"
                     "  kauri group delete billing --dry-run\n",
     };
-    struct kauri_options options = {0};
-    struct cmd_client c = {0};
-    struct cmd_sum sum = {0};
-    int first = 0;
-    int r = args_parse(&page, a, argc, argv, NULL, NULL, &first);
-    if (r == 0 && first == argc)
-        r = args_usage(&page, a, "which group?");
-    if (r != 0)
-        return cmd_args(r);
-    r = cmd_open(a, &options, &c);
-    if (r != 0)
-        return r;
-    for (int i = first; i < argc && r != CMD_NO_SERVER; i++) {
-        r = cmd_group_delete_one(a, &c, argv[i]);
-        cmd_sum_add(&sum, r);
-    }
-    cmd_close(&c);
-    return cmd_sum_exit(&sum);
+    return cmd_each_name(a, argc, argv, &page, "which group?", cmd_group_delete_one);
 }
 
 int cmd_group(struct args *a, int argc, char **argv)

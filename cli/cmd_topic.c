@@ -327,24 +327,7 @@ static int cmd_topic_delete(struct args *a, int argc, char **argv)
                     "  kauri topic delete a b c -y\n"
                     "  kauri topic delete orders --dry-run\n",
     };
-    struct kauri_options options = {0};
-    struct cmd_client c = {0};
-    struct cmd_sum sum = {0};
-    int first = 0;
-    int r = args_parse(&page, a, argc, argv, NULL, NULL, &first);
-    if (r == 0 && first == argc)
-        r = args_usage(&page, a, "which topic?");
-    if (r != 0)
-        return cmd_args(r);
-    r = cmd_open(a, &options, &c);
-    if (r != 0)
-        return r;
-    for (int i = first; i < argc && r != CMD_NO_SERVER; i++) {
-        r = cmd_topic_delete_one(a, &c, argv[i]);
-        cmd_sum_add(&sum, r);
-    }
-    cmd_close(&c);
-    return cmd_sum_exit(&sum);
+    return cmd_each_name(a, argc, argv, &page, "which topic?", cmd_topic_delete_one);
 }
 
 int cmd_topic(struct args *a, int argc, char **argv)
