@@ -13,8 +13,11 @@
 #include "engine/base/io.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "engine/base/assert.h"
+
+#define IO_COPY_SIZE ((size_t)256 * 1024)
 
 int io_read_file(struct io *io, const char *path, size_t size_max, struct buf *out)
 {
@@ -38,6 +41,26 @@ int io_read_file(struct io *io, const char *path, size_t size_max, struct buf *o
     ASSERT(got <= size);
     out->size += got;
     return 0;
+}
+
+int io_copy_plain(struct io_file *from, struct io_file *to, uint64_t pos, uint64_t size)
+{
+    ASSERT(from != to && pos + size >= pos);
+    uint8_t *buffer CLEANUP(cleanup_free) = assert_memory(malloc(IO_COPY_SIZE), IO_COPY_SIZE);
+    int r = 0;
+    while (r == 0 && size > 0) {
+        size_t part = size < IO_COPY_SIZE ? (size_t)size : IO_COPY_SIZE, got = 0;
+        r = io_pread(from, buffer, part, pos, &got);
+        if (r == 0 && got < part)
+            return -ENODATA;
+        struct iovec v = {buffer, part};
+        if (r == 0)
+            r = io_pwritev(to, &v, 1, pos);
+        pos += part;
+        size -= part;
+    }
+    ASSERT(r != 0 || size == 0);
+    return r;
 }
 
 /* Writes and syncs a file under the temporary name. */

@@ -70,6 +70,8 @@ struct io_ops {
     void (*unmap)(struct io *io, struct io_map *m);
     bool (*resident)(struct io *io, const struct io_map *m, uint64_t pos, size_t size);
     int (*rename)(struct io *io, const char *from, const char *to);
+    int (*link)(struct io *io, const char *from, const char *to);
+    int (*copy)(struct io_file *from, struct io_file *to, uint64_t pos, uint64_t size);
     int (*unlink)(struct io *io, const char *path);
     int (*mkdir)(struct io *io, const char *path);
     int (*rmdir)(struct io *io, const char *path);
@@ -177,6 +179,23 @@ static inline MUST_CHECK int io_rename(struct io *io, const char *from, const ch
     return io->ops->rename(io, from, to);
 }
 
+/* Gives a file one more name; both are the same bytes. Durable after io_sync_dir of the new name's
+ * folder. 0, IO_MISSING (also the folder), IO_EXISTS, IO_FULL or -errno (-EXDEV: another file
+ * system; -EPERM: one without links, or a folder; -EMLINK: too many). */
+static inline MUST_CHECK int io_link(struct io *io, const char *from, const char *to)
+{
+    return io->ops->link(io, from, to);
+}
+
+/* Makes bytes [pos, pos + size) of `to` those of `from`, two files of one io, sharing blocks where
+ * the file system can. 0, IO_FULL or -errno (-ENODATA: `from` is shorter); on failure a part may
+ * have been copied. */
+static inline MUST_CHECK int io_copy(struct io_file *from, struct io_file *to, uint64_t pos,
+                                     uint64_t size)
+{
+    return to->io->ops->copy(from, to, pos, size);
+}
+
 /* 0, IO_MISSING or -errno. */
 static inline MUST_CHECK int io_unlink(struct io *io, const char *path)
 {
@@ -230,6 +249,8 @@ static inline MUST_CHECK int io_lock(struct io *io, const char *path, struct io_
 /* Reads a whole file of at most size_max bytes into *out (appended). 0, IO_MISSING, -EFBIG,
  * -errno. */
 int io_read_file(struct io *io, const char *path, size_t size_max, struct buf *out) MUST_CHECK;
+/* io_copy by reading and writing, for implementations that know nothing better. */
+int io_copy_plain(struct io_file *from, struct io_file *to, uint64_t pos, uint64_t size) MUST_CHECK;
 /* Replaces a file atomically and durably: writes `path`.tmp, syncs it, renames, syncs the folder
  * `dir`. 0, IO_FULL, IO_MISSING (the folder) or -errno. On failure the old file is untouched,
  * unless the last step failed: then old or new stands there, and no `path`.tmp. */

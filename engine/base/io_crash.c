@@ -31,71 +31,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "engine/base/assert.h"
-#include "engine/base/io.h"
-#include "engine/base/list.h"
+#include "engine/base/io_crash_priv.h"
 #include "engine/base/random.h"
-
-#define IO_CRASH_SECTOR  512u
-#define IO_CRASH_ENDLESS (UINT64_C(1) << 50) /* bytes of a disk without space_max */
-#define IO_CRASH_ALIVE   UINT64_MAX          /* died: not yet */
-
-struct io_crash_name {
-    char *text; /* owned */
-    struct io_crash_node *node;
-    uint64_t born;
-    uint64_t died;
-};
-
-struct io_crash_node {
-    size_t refs; /* names, dead ones too, and open files; one of the disk for "/" */
-    size_t live; /* names that did not die and open files: at 0 its space is free again */
-    bool folder;
-    bool locked;
-    /* file */
-    int fd;
-    uint64_t size;
-    uint64_t durable_size;
-    uint64_t data_end;
-    uint64_t dirty_from;
-    uint64_t dirty_to; /* 0: nothing is dirty */
-    struct buf synced;
-    /* folder */
-    struct io_crash_name *names;
-    size_t name_count;
-    uint64_t changes; /* since the last sync */
-};
-
-struct io_crash_disk {
-    struct io_crash_node *root; /* counted */
-    uint64_t space_max;
-    uint64_t used;
-};
-
-struct io_crash {
-    struct io io;
-    pthread_mutex_t lock;
-    struct io_crash_disk disk; /* root NULL: this io is dead */
-    struct list files;
-    struct list maps;
-};
-
-struct io_crash_file {
-    struct io_file file;
-    struct list link;
-    struct io_crash_node *node; /* NULL: its io is dead */
-    unsigned flags;
-    bool lock; /* holds node->locked */
-};
-
-struct io_crash_map {
-    struct list link;
-    struct io_map map;
-};
 
 /* Where a path leads. */
 struct io_crash_at {
@@ -143,7 +84,7 @@ static struct io_crash_node *io_crash_node_new(bool folder)
     return node;
 }
 
-static struct io_crash_name *io_crash_find(const struct io_crash_node *folder, const char *text)
+struct io_crash_name *io_crash_find(const struct io_crash_node *folder, const char *text)
 {
     ASSERT(folder->folder);
     for (size_t i = 0; i < folder->name_count; i++) {
@@ -260,8 +201,7 @@ static void io_crash_grow(struct buf *b, uint64_t size)
     b->size = size;
 }
 
-/* Bytes of the memfd; zeros behind its end. */
-static void io_crash_load(const struct io_crash_node *node, uint64_t pos, void *p, size_t size)
+void io_crash_load(const struct io_crash_node *node, uint64_t pos, void *p, size_t size)
 {
     ASSERT(node->fd >= 0);
     ssize_t n = pread(node->fd, p, size, (off_t)pos);
@@ -320,7 +260,7 @@ static void io_crash_persist(struct io_crash_node *node)
 
 static const struct io_ops io_crash_ops;
 
-static struct io_crash *io_crash_enter(struct io *io)
+struct io_crash *io_crash_enter(struct io *io)
 {
     ASSERT(io->ops == &io_crash_ops);
     struct io_crash *c = (struct io_crash *)(void *)io;
@@ -329,7 +269,7 @@ static struct io_crash *io_crash_enter(struct io *io)
     return c;
 }
 
-static void io_crash_leave(struct io_crash **c)
+void io_crash_leave(struct io_crash **c)
 {
     int r = pthread_mutex_unlock(&(*c)->lock);
     ASSERT(r == 0);
@@ -621,6 +561,22 @@ static int io_crash_rename(struct io *io, const char *from, const char *to)
     return 0;
 }
 
+static int io_crash_link(struct io *io, const char *from, const char *to)
+{
+    struct io_crash *c CLEANUP(io_crash_leave) = io_crash_enter(io);
+    struct io_crash_at a, b;
+    int r = io_crash_reach(c, from, &a);
+    if (r == 0)
+        r = io_crash_walk(c, to, &b);
+    if (r != 0 || b.node != NULL)
+        return r != 0 ? r : IO_EXISTS;
+    if (a.node->folder)
+        return -EPERM;
+    ASSERT(a.node->live > 0 && b.folder != NULL);
+    io_crash_change(&c->disk, b.folder, NULL, b.name, a.node);
+    return 0;
+}
+
 static int io_crash_remove(struct io *io, const char *path, bool folder)
 {
     struct io_crash *c CLEANUP(io_crash_leave) = io_crash_enter(io);
@@ -753,6 +709,8 @@ static const struct io_ops io_crash_ops = {
     .unmap = io_crash_unmap,
     .resident = io_crash_resident,
     .rename = io_crash_rename,
+    .link = io_crash_link,
+    .copy = io_copy_plain,
     .unlink = io_crash_unlink,
     .mkdir = io_crash_mkdir,
     .rmdir = io_crash_rmdir,
@@ -814,10 +772,13 @@ static void io_crash_cut_sectors(const struct io_crash_node *old, struct random 
 }
 
 /* What the disk holds of a file. */
-static struct io_crash_node *io_crash_cut_file(struct io_crash_cut *cut,
-                                               const struct io_crash_node *old)
+static struct io_crash_node *io_crash_cut_file(struct io_crash_cut *cut, struct io_crash_node *old)
 {
     ASSERT(!old->folder && old->synced.size <= old->data_end);
+    if (old->twin != NULL) { /* met by another of its names */
+        old->twin->refs++;
+        return old->twin;
+    }
     uint64_t keep = io_crash_choose(cut);
     struct io_crash_node *node = io_crash_node_new(false);
     uint64_t size = io_crash_between(&cut->random, keep, old->durable_size, old->size);
@@ -829,6 +790,7 @@ static struct io_crash_node *io_crash_cut_file(struct io_crash_cut *cut,
     node->synced.size = size < node->synced.size ? size : node->synced.size;
     node->data_end = node->synced.size;
     io_crash_store(node, 0, node->synced.p, node->data_end);
+    old->twin = node;
     return node;
 }
 
@@ -945,54 +907,4 @@ int io_crash_flip(struct io *io, const char *path, uint64_t pos, unsigned bit)
         node->synced.p[pos] ^= (uint8_t)(1u << bit);
     }
     return 0;
-}
-
-/* Self-check */
-
-/* Checks a file; returns its size. */
-static uint64_t io_crash_check_file(const struct io_crash_node *node)
-{
-    struct stat st;
-    int r = fstat(node->fd, &st);
-    ASSERT(r == 0 && (uint64_t)st.st_size == node->size);
-    ASSERT(node->dirty_to <= node->data_end && node->synced.size <= node->data_end);
-    for (uint64_t i = node->durable_size; i < node->synced.size; i++)
-        ASSERT(node->synced.p[i] == 0);
-    for (uint64_t pos = 0; pos < node->data_end; pos += IO_CRASH_SECTOR) {
-        uint8_t now[IO_CRASH_SECTOR];
-        io_crash_load(node, pos, now, sizeof now);
-        for (uint64_t i = pos; i < pos + sizeof now; i++) {
-            uint8_t synced = i < node->synced.size ? node->synced.p[i] : 0;
-            bool dirty = i >= node->dirty_from && i < node->dirty_to;
-            ASSERT(dirty || now[i - pos] == synced);
-        }
-    }
-    return node->size;
-}
-
-/* Checks what a folder's names lead to; returns the sizes of it all. */
-static uint64_t io_crash_check_folder(const struct io_crash_node *folder)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < folder->name_count; i++) {
-        const struct io_crash_name *name = &folder->names[i];
-        ASSERT(name->born < name->died && name->born <= folder->changes);
-        if (name->died != IO_CRASH_ALIVE)
-            continue;
-        ASSERT(io_crash_find(folder, name->text) == name);
-        ASSERT(name->node->live > 0);
-        sum += name->node->folder ? io_crash_check_folder(name->node)
-                                  : io_crash_check_file(name->node);
-    }
-    return sum;
-}
-
-void io_crash_check(struct io *io)
-{
-    struct io_crash *c CLEANUP(io_crash_leave) = io_crash_enter(io);
-    if (c->disk.root == NULL)
-        return;
-    uint64_t sum = io_crash_check_folder(c->disk.root);
-    ASSERT(sum <= c->disk.used);
-    ASSERT(sum == c->disk.used || !list_empty(&c->files));
 }

@@ -196,6 +196,20 @@ static int io_fault_rename(struct io *io, const char *from, const char *to)
     return r != 0 ? r : io_rename(io_fault_of(io)->inner, from, to);
 }
 
+static int io_fault_link(struct io *io, const char *from, const char *to)
+{
+    ASSERT(from != NULL && to != NULL);
+    int r = io_fault_next_space(io);
+    return r != 0 ? r : io_link(io_fault_of(io)->inner, from, to);
+}
+
+static int io_fault_copy(struct io_file *from, struct io_file *to, uint64_t pos, uint64_t size)
+{
+    ASSERT(from->io == to->io);
+    int r = io_fault_next_space(to->io);
+    return r != 0 ? r : io_copy(io_fault_inner(from), io_fault_inner(to), pos, size);
+}
+
 static int io_fault_unlink(struct io *io, const char *path)
 {
     ASSERT(path != NULL);
@@ -269,6 +283,8 @@ static const struct io_ops io_fault_ops = {
     .unmap = io_fault_unmap,
     .resident = io_fault_resident,
     .rename = io_fault_rename,
+    .link = io_fault_link,
+    .copy = io_fault_copy,
     .unlink = io_fault_unlink,
     .mkdir = io_fault_mkdir,
     .rmdir = io_fault_rmdir,

@@ -275,6 +275,26 @@ static int io_real_truncate(struct io_file *f, uint64_t size)
     return r < 0 ? io_real_error(errno) : 0;
 }
 
+/* Blocks are shared where the file system can, else copied without passing through here. */
+static int io_real_copy(struct io_file *from, struct io_file *to, uint64_t pos, uint64_t size)
+{
+    ASSERT(pos + size >= pos);
+    uint64_t end = pos + size;
+    while (pos < end) {
+        loff_t in = (loff_t)pos, out = (loff_t)pos;
+        ssize_t n = copy_file_range(io_real_fd(from), &in, io_real_fd(to), &out, end - pos, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == ENOSPC || errno == EDQUOT))
+            return IO_FULL;
+        if (n <= 0) /* cannot between these two, or at the end: the plain way finds out */
+            return io_copy_plain(from, to, pos, end - pos);
+        pos += (uint64_t)n;
+    }
+    ASSERT(pos == end);
+    return 0;
+}
+
 /* Sync */
 
 /* Takes the next file of the set, syncs it with the lock let go, and records the result. */
@@ -407,6 +427,13 @@ static int io_real_rename(struct io *io, const char *from, const char *to)
     if (rename(from, to) == 0)
         return 0;
     return errno == EEXIST ? -ENOTEMPTY : io_real_error(errno);
+}
+
+static int io_real_link(struct io *io, const char *from, const char *to)
+{
+    ASSERT(io != NULL);
+    ASSERT(from != NULL && to != NULL);
+    return link(from, to) < 0 ? io_real_error(errno) : 0;
 }
 
 static int io_real_unlink(struct io *io, const char *path)
@@ -546,6 +573,8 @@ static const struct io_ops io_real_ops = {
     .unmap = io_real_unmap,
     .resident = io_real_resident,
     .rename = io_real_rename,
+    .link = io_real_link,
+    .copy = io_real_copy,
     .unlink = io_real_unlink,
     .mkdir = io_real_mkdir,
     .rmdir = io_real_rmdir,

@@ -348,6 +348,55 @@ START_TEST(renames)
 }
 END_TEST
 
+START_TEST(links)
+{
+    test_io_setup(_i);
+    struct io_file *a = test_io_new("a");
+    ck_assert_int_eq(test_io_write(a, "one", 3, 0), 0);
+    ck_assert_int_eq(io_link(t.io, test_io_path("none"), test_io_path("b")), IO_MISSING);
+    ck_assert_int_eq(io_link(t.io, test_io_path("a"), test_io_path("none/b")), IO_MISSING);
+    ck_assert_int_eq(io_link(t.io, test_io_path("a"), test_io_path("b")), 0);
+    ck_assert_int_eq(io_link(t.io, test_io_path("a"), test_io_path("b")), IO_EXISTS);
+    ck_assert_int_eq(test_io_write(a, "two", 3, 1), 0); /* both names are one file */
+    ck_assert_int_eq(io_unlink(t.io, test_io_path("a")), 0);
+    struct io_file *b = NULL;
+    ck_assert_int_eq(io_open(t.io, test_io_path("b"), IO_READ, &b), 0);
+    test_io_expect(b, 0, "otwo", 4);
+    ck_assert_int_eq(io_close(a), 0);
+    ck_assert_int_eq(io_close(b), 0);
+    ck_assert_int_eq(io_mkdir(t.io, test_io_path("d")), 0);
+    ck_assert_int_eq(io_link(t.io, test_io_path("d"), test_io_path("e")), -EPERM);
+    test_io_teardown();
+}
+END_TEST
+
+START_TEST(copies)
+{
+    enum { SIZE = 600 * 1024 };
+    test_io_setup(_i);
+    uint8_t *bytes = malloc(SIZE);
+    uint8_t *back = malloc(SIZE);
+    ck_assert(bytes != NULL && back != NULL);
+    for (size_t i = 0; i < SIZE; i++)
+        bytes[i] = (uint8_t)(i * 7 + i / 251);
+    struct io_file *a = test_io_new("a");
+    struct io_file *b = test_io_new("b");
+    ck_assert_int_eq(test_io_write(a, bytes, SIZE, 0), 0);
+    ck_assert_int_eq(io_copy(a, b, 0, 1000), 0);
+    ck_assert_uint_eq(test_io_size(b), 1000); /* no more than was asked for */
+    ck_assert_int_eq(io_copy(a, b, 1000, SIZE - 1000), 0);
+    size_t got = 0;
+    ck_assert_int_eq(io_pread(b, back, SIZE, 0, &got), 0);
+    ck_assert(got == SIZE && memcmp(bytes, back, SIZE) == 0);
+    ck_assert_int_eq(io_copy(a, b, SIZE - 10, 20), -ENODATA);
+    ck_assert_int_eq(io_close(a), 0);
+    ck_assert_int_eq(io_close(b), 0);
+    free(bytes);
+    free(back);
+    test_io_teardown();
+}
+END_TEST
+
 START_TEST(locks)
 {
     test_io_setup(_i);
@@ -560,6 +609,8 @@ int main(void)
     tcase_add_loop_test(all, lists, 0, TEST_IO_KINDS);
     tcase_add_loop_test(all, folders_have_conditions, 0, TEST_IO_KINDS);
     tcase_add_loop_test(all, renames, 0, TEST_IO_KINDS);
+    tcase_add_loop_test(all, links, 0, TEST_IO_KINDS);
+    tcase_add_loop_test(all, copies, 0, TEST_IO_KINDS);
     tcase_add_loop_test(all, locks, 0, TEST_IO_KINDS);
     tcase_add_loop_test(all, syncs_sets, 0, TEST_IO_KINDS);
     tcase_add_loop_test(all, reads_and_replaces_files, 0, TEST_IO_KINDS);

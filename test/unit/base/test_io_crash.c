@@ -387,6 +387,39 @@ START_TEST(same_seed_same_disk)
 END_TEST
 
 /* After a kill everything written is there, un-synced too, and a cut still may lose it. */
+/* Two names of one file: after a cut each name is there or not, and what is there is one file. */
+START_TEST(links_are_one_file)
+{
+    unsigned both = 0, one = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct io *io = disk_with_old();
+        ck_assert_int_eq(io_mkdir(io, "/e"), 0);
+        ck_assert_int_eq(io_sync_dir(io, "/"), 0);
+        ck_assert_int_eq(io_link(io, "/d/a", "/e/b"), 0);
+        io_crash_check(io);
+        struct io_file *f = open_file(io, "/d/a");
+        put(f, "NEW?", 4, 0);
+        ck_assert_int_eq(io_close(f), 0);
+        io = cut(io, seed);
+        ck_assert(exists(io, "/d/a"));
+        if (!exists(io, "/e/b")) {
+            one++;
+        } else {
+            both++;
+            f = open_file(io, "/e/b");
+            put(f, "SAME", 4, 0);
+            ck_assert_int_eq(io_close(f), 0);
+            struct buf out CLEANUP(buf_deinit) = {0};
+            ck_assert_int_eq(io_read_file(io, "/d/a", 100, &out), 0);
+            ck_assert(slice_equal(buf_slice(&out), slice_str("SAME")));
+        }
+        io_crash_check(io);
+        ck_assert_ptr_null(io_crash_free(io));
+    }
+    ck_assert(both > SEEDS / 10 && one > SEEDS / 10);
+}
+END_TEST
+
 START_TEST(kill_keeps_everything)
 {
     unsigned lost = 0;
@@ -638,6 +671,7 @@ int main(void)
     tcase_add_test(tcase, size_lies_between);
     tcase_add_test(tcase, cut_bytes_stay_cut_after_the_sync);
     tcase_add_test(tcase, same_seed_same_disk);
+    tcase_add_test(tcase, links_are_one_file);
     tcase_add_test(tcase, kill_keeps_everything);
     tcase_add_loop_test(tcase, the_dead_io_answers_eio, 0, 2);
     tcase_add_test(tcase, the_disk_gets_full);
