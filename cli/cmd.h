@@ -38,6 +38,7 @@ int cmd_group(struct args *a, int argc, char **argv);
 int cmd_config(struct args *a, int argc, char **argv);
 int cmd_dump(struct args *a, int argc, char **argv);
 int cmd_verify(struct args *a, int argc, char **argv);
+int cmd_snapshot(struct args *a, int argc, char **argv);
 int cmd_version(struct args *a, int argc, char **argv);
 int cmd_help(struct args *a, int argc, char **argv);
 

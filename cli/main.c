@@ -21,6 +21,7 @@ static const struct cmd_row main_rows[] = {
     {"config", cmd_config, "the broker's settings"},
     {"dump", cmd_dump, "what is in a file, without a broker"},
     {"verify", cmd_verify, "check a data folder, without a broker"},
+    {"snapshot", cmd_snapshot, "copy a running broker's data; restore it"},
     {"version", cmd_version, "of this program, and of the broker"},
     {"help", cmd_help, "of a command, or of a topic"},
     {NULL, NULL, NULL},

@@ -174,6 +174,10 @@ static int serve_open_failed(const struct serve *s, int r)
         out_error(o, "cannot use %s: it is not empty, and not kauri's: no file `format`", dir);
         out_hint(o, "choose another folder: kauri serve --data DIR");
         return CMD_USAGE;
+    case BROKER_OPEN_SNAPSHOT:
+        out_error(o, "cannot use %s: it is a snapshot, and shares bytes with others", dir);
+        out_hint(o, "make a data folder of it: kauri snapshot --restore %s --data NEW", dir);
+        return CMD_REFUSED;
     case BROKER_OPEN_DAMAGED:
         out_error(o, "cannot use %s: its file `format` or its log `__meta` cannot be read", dir);
         out_hint(o, "keep a copy of the folder; nothing was changed");

@@ -324,6 +324,7 @@ void broker_run(struct broker *b)
     broker_delete_some(b);
     broker_groups_run(b->groups);
     broker_compact_run(b->compact);
+    broker_snapshot_run(b);
     broker_start_rounds(b);
     broker_deliver_produce(b);
     broker_deliver_fetch(b);
@@ -344,6 +345,8 @@ int64_t broker_next_ms(const struct broker *b)
     if (broker_has_ready(b) || (b->stopping && !b->stopped))
         return broker_now(b);
     int64_t groups = broker_groups_next_ms(b->groups);
+    int64_t snapshot = broker_snapshot_next_ms(b);
+    next = snapshot < next ? snapshot : next;
     next = groups < next ? groups : next;
     int64_t compact = broker_compact_next_ms(b->compact);
     next = compact < next ? compact : next;
@@ -369,6 +372,7 @@ static void broker_abandon(struct broker *b)
     b->dead = b->stopping = true; /* nothing new begins in the completions below */
     while (b->env.work->pending > 0)
         work_wait(b->env.work);
+    broker_snapshot_abandon(b);
     broker_fetch_fail_all(b);
     if (b->meta_part.part != NULL)
         part_abort(b->meta_part.part, -ECANCELED);

@@ -104,6 +104,8 @@ struct broker_env {
 #define BROKER_OPEN_FOREIGN 3 /* not empty and not kauri's: no `format` file */
 #define BROKER_OPEN_DAMAGED 4 /* `format` or `__meta` cannot be read */
 #define BROKER_OPEN_FULL    5 /* no space to start */
+#define BROKER_OPEN_SNAPSHOT                                                                       \
+    6 /* a snapshot, see snapshot.h: it shares bytes with others, and must be restored */
 
 /* Locks the folder, checks `format`, recovers `__meta`, checks and opens the view, reconciles the
  * folder with the catalogue. Forks once (meta_verify): call it before work_pool_new's threads
@@ -265,8 +267,10 @@ enum broker_admin_op {
     BROKER_CONFIG_ALTER, /* dynamic broker configs: all that are named, or none */
     BROKER_INIT_PRODUCER,
     BROKER_QUOTA_ALTER, /* of one entity: all values that are named, or none */
+    BROKER_SNAPSHOT,    /* a copy of everything in a new folder, `topic`: BROKER_TOPIC_EXISTS when
+                        there is something of this name */
 };
-#define BROKER_ADMIN_OP_COUNT 8
+#define BROKER_ADMIN_OP_COUNT 9
 
 struct broker_quota_value {
     enum quota_key key;
@@ -297,7 +301,10 @@ struct broker_admin {
     int64_t producer_id; /* init producer */
     int16_t producer_epoch;
     uint8_t topic_id[16];    /* create */
-    int32_t partition_count; /* create, grow */
+    int32_t partition_count; /* create, grow, snapshot */
+    uint64_t linked_size;    /* snapshot: bytes of logs, shared with the broker */
+    uint64_t copied_size;
+    int64_t took_ms;
     void (*done)(struct broker_admin *req);
     void *ctx;
     struct {

@@ -797,6 +797,7 @@ void broker_admin(struct broker *b, struct broker_admin *a)
     a->message[0] = '\0';
     a->log_start = a->producer_id = -1;
     a->producer_epoch = -1;
+    a->linked_size = a->copied_size = 0;
     b->admins++;
     if (b->stopping) {
         broker_admin_refuse(b, a, BROKER_STOPPING, "%s", "");
@@ -826,6 +827,8 @@ void broker_admin(struct broker *b, struct broker_admin *a)
         break;
     case BROKER_QUOTA_ALTER:
         broker_quota_alter(b, a);
+    case BROKER_SNAPSHOT:
+        broker_snapshot(b, a);
         break;
     }
 }

@@ -93,6 +93,18 @@ static int broker_foreign(void *ctx, const char *name, enum io_kind kind)
     return BROKER_OPEN_FOREIGN;
 }
 
+/* A broker that ran on a snapshot would write into the bytes of others. */
+static int broker_refuse_snapshot(struct broker *b)
+{
+    struct buf path CLEANUP(buf_deinit) = {0};
+    struct io_file *f = NULL;
+    ASSERT(b->lock == NULL);
+    broker_path(b, "snapshot", &path);
+    int r = io_open(b->io, (const char *)path.p, IO_READ, &f);
+    int closed = io_close(f);
+    return r == 0 ? BROKER_OPEN_SNAPSHOT : r == IO_MISSING ? closed : r;
+}
+
 /* A folder of somebody else's is left as it is, without so much as a LOCK file. */
 static int broker_refuse_foreign(struct broker *b)
 {
@@ -228,6 +240,8 @@ int broker_open_folder(struct broker *b)
     int r = broker_make_dir(b);
     if (r == 0)
         r = broker_refuse_foreign(b);
+    if (r == 0)
+        r = broker_refuse_snapshot(b);
     if (r == 0)
         r = broker_lock(b);
     if (r == 0)

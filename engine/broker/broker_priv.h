@@ -79,7 +79,8 @@ struct topic_limits {
     struct part_config part;
 };
 
-struct broker_change; /* broker_admin.c */
+struct broker_change;   /* broker_admin.c */
+struct broker_snapshot; /* broker_snapshot.c */
 
 struct topic {
     char *name; /* owned */
@@ -122,9 +123,10 @@ struct broker {
     struct broker_groups *groups;
     struct broker_compact *compact;
     struct quota_table *quotas;
-    struct map topics;     /* name -> struct topic */
-    struct map ids;        /* id -> struct topic */
-    struct topic **sorted; /* owned array, by name */
+    struct broker_snapshot *snapshot; /* being made; NULL */
+    struct map topics;                /* name -> struct topic */
+    struct map ids;                   /* id -> struct topic */
+    struct topic **sorted;            /* owned array, by name */
     size_t topic_count;
     size_t partition_count;
     struct list due[2]; /* [1] rounds that sync, [0] rounds that do not */
@@ -252,6 +254,12 @@ void broker_load_dynamic_configs(struct broker *b);
 /* broker_quota.c */
 void broker_quota_alter(struct broker *b, struct broker_admin *a);
 void broker_load_quotas(struct broker *b);
+/* broker_snapshot.c */
+void broker_snapshot(struct broker *b, struct broker_admin *a);
+void broker_snapshot_run(struct broker *b);
+int64_t broker_snapshot_next_ms(const struct broker *b);
+/* The broker is being freed, and no job is out. */
+void broker_snapshot_abandon(struct broker *b);
 
 /* broker_open.c: the data folder, from its lock to its catalogue. 0, BROKER_OPEN_* or -errno. */
 int broker_open_folder(struct broker *b) MUST_CHECK;

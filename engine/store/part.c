@@ -235,16 +235,17 @@ void part_trim(struct part *p, int64_t offset)
         p->trim_to = offset;
 }
 
-void part_seal(struct part *p)
-{
-    ASSERT(!p->read_only);
-    p->seal = p->count > 0 && part_active(p)->base < p->reserved;
-}
-
 void part_checkpoint(struct part *p)
 {
     ASSERT(p->checkpoint <= p->reserved);
     p->want_checkpoint = p->checkpoint < p->reserved || p->dirty;
+}
+
+void part_seal(struct part *p)
+{
+    const struct segment *s = part_active(p);
+    ASSERT(!p->read_only && (s == NULL || s->base <= p->reserved));
+    p->seal = p->seal || (s != NULL && s->base < p->reserved);
 }
 
 bool part_round_due(const struct part *p, bool flush)
@@ -252,8 +253,9 @@ bool part_round_due(const struct part *p, bool flush)
     ASSERT(p->trim_to <= p->written);
     if (p->round != NULL || p->failed != 0 || p->read_only)
         return false;
-    return p->pending_count > 0 || p->trim_to >= 0 || (p->want_checkpoint && p->count > 0) ||
-           (flush && p->dirty) || p->seal || (p->swap != NULL && p->rebuilds == 0);
+    return p->pending_count > 0 || p->trim_to >= 0 || p->seal ||
+           (p->want_checkpoint && p->count > 0) || (flush && p->dirty) ||
+           (p->swap != NULL && p->rebuilds == 0);
 }
 
 /* --- a round, from taking to finishing --- */
@@ -466,6 +468,7 @@ static void part_finish(struct part *p, struct part_round *r)
     }
     p->writer = r->file;
     p->round = NULL;
+    p->sealing = false;
     if (r->result < 0) { /* fatal: nothing is known of these bytes, and nothing will be written */
         (void)io_close(p->writer);
         p->writer = NULL;

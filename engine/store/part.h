@@ -168,8 +168,9 @@ struct part {
     bool dirty;      /* written beyond durable (rounds without sync) */
     bool new_names;  /* the folder has names that are not synced (rounds without sync) */
     bool new_folder; /* nor is the folder's own name */
-    bool roll;       /* the next round begins a new segment */
-    bool seal;       /* likewise, even without appends */
+    bool roll;       /* the next append begins a new segment */
+    bool seal;       /* the next round begins one, with or without an append */
+    bool sealing;    /* the round that is out does so */
     bool swapping;   /* the swap is in the round that is out */
     bool want_checkpoint;
 };

@@ -6,6 +6,7 @@
  * and part_take_back (part.c) can undo it as a whole.
  *
  *   appends   each batch at the active segment's end; before it a roll, when it must
+ *   seal      the active segment ends behind them, when that was asked for
  *   trim      log start moves; a roll when everything goes, so that the end offset lives on in the
  *             name of an empty segment; segments below the new start are dropped
  *   swap      a cleaned segment takes the place of sealed ones, unless some of them go
@@ -162,10 +163,12 @@ void part_plan(struct part *p, struct part_round *r)
     if (p->roll && s != NULL && s->size == 0 && s->base == p->written)
         p->roll = false; /* it is new already */
     part_plan_appends(p, r);
-    bool trim = p->trim_to >= 0;
-    if (p->seal && p->count > 0 && part_active(p)->base < p->reserved)
-        part_plan_roll(p, r, p->reserved);
+    s = part_active(p);
+    p->sealing = p->seal && s != NULL && s->base < p->reserved;
     p->seal = false;
+    if (p->sealing)
+        part_plan_roll(p, r, p->reserved);
+    bool trim = p->trim_to >= 0;
     if (trim)
         part_plan_trim(p, r);
     if (part_swap_plan(p, r) || trim ||

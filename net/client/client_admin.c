@@ -389,3 +389,60 @@ int kauri_server(struct kauri *k, struct kauri_server *out)
         client_sleep(k, until);
     }
 }
+
+int kauri_snapshot(struct kauri *k, const char *dir, struct kauri_snapshot *out)
+{
+    ASSERT(k != NULL && dir != NULL && out != NULL);
+    Kauri__Snapshot snapshot;
+    kauri__snapshot__init(&snapshot);
+    Kauri__Call content;
+    kauri__call__init(&content);
+    snapshot.dir = frame_borrow(dir);
+    content.call_case = KAURI__CALL__CALL_SNAPSHOT;
+    content.snapshot = &snapshot;
+    struct client_ask ask CLEANUP(client_ask_done);
+    *out = (struct kauri_snapshot){.took_ms = -1};
+    int r = client_ask(k, &ask, &content);
+    if (r != 0)
+        return r;
+    if (ask.status == KAURI__STATUS__TOPIC_EXISTS && client_ask_repeated(&ask))
+        return 0;
+    r = client_admin_status(k, &ask, NULL, -1);
+    if (r != 0)
+        return r;
+    const Kauri__Answer *a = ask.answer.answer;
+    if (a->answer_case != KAURI__ANSWER__ANSWER_SNAPSHOT)
+        return client_admin_odd(k);
+    *out = (struct kauri_snapshot){a->snapshot->partitions, a->snapshot->linked_size,
+                                   a->snapshot->copied_size, a->snapshot->took_ms};
+    return 0;
+}
+
+int kauri_broker_status(struct kauri *k, struct kauri_broker_status *out)
+{
+    ASSERT(k != NULL && out != NULL);
+    Kauri__BrokerStatus status;
+    kauri__broker_status__init(&status);
+    Kauri__Call content;
+    kauri__call__init(&content);
+    content.call_case = KAURI__CALL__CALL_BROKER_STATUS;
+    content.broker_status = &status;
+    struct client_ask ask CLEANUP(client_ask_done);
+    int r = client_ask(k, &ask, &content);
+    if (r == 0)
+        r = client_admin_status(k, &ask, NULL, -1);
+    if (r != 0)
+        return r;
+    if (ask.answer.answer->answer_case != KAURI__ANSWER__ANSWER_BROKER_STATUS)
+        return client_admin_odd(k);
+    const Kauri__BrokerStatusAnswer *a = ask.answer.answer->broker_status;
+    *out = (struct kauri_broker_status){.disk_free_size = a->disk_free_size,
+                                        .disk_total_size = a->disk_total_size,
+                                        .disk_full = a->disk_full,
+                                        .topics = a->topics,
+                                        .partitions = a->partitions,
+                                        .now_ms = a->now_ms,
+                                        .process = a->process};
+    (void)snprintf(out->dir, sizeof out->dir, "%s", a->dir);
+    return 0;
+}

@@ -331,6 +331,30 @@ struct kauri_server {
 /* Says hello (again) and tells who answers. */
 KAURI_API int kauri_server(struct kauri *k, struct kauri_server *out);
 
+struct kauri_snapshot {
+    uint32_t partitions;
+    uint64_t linked_size; /* bytes of logs, shared with the broker */
+    uint64_t copied_size;
+    int64_t took_ms;
+};
+/* A copy of everything the broker has, as of one moment, in the new folder `dir` (absolute) of the
+ * broker's machine; `kauri snapshot --restore` makes a data folder of it. Takes as long as the
+ * disk does: give a timeout. KAURI_EXISTS; KAURI_BAD_ARGUMENT; KAURI_DAMAGED (a partition that
+ * cannot be read). */
+KAURI_API int kauri_snapshot(struct kauri *k, const char *dir, struct kauri_snapshot *out);
+
+struct kauri_broker_status {
+    char dir[1024]; /* the data folder, on the broker's machine */
+    uint64_t disk_free_size;
+    uint64_t disk_total_size;
+    bool disk_full; /* produce is refused */
+    uint32_t topics;
+    uint32_t partitions;
+    int64_t now_ms; /* the broker's wall clock */
+    int64_t process;
+};
+KAURI_API int kauri_broker_status(struct kauri *k, struct kauri_broker_status *out);
+
 /* --- administration of groups ---
  *
  * Each waits for its answer. Results are the caller's and freed by kauri_result_free. Times are

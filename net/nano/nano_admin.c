@@ -4,10 +4,13 @@
  */
 #include "net/nano/nano_admin.h"
 
+#include <unistd.h>
+
 #include "engine/base/assert.h"
 #include "net/nano/nano_calls.h"
 #include "net/nano/nano_session.h"
 #include "net/nano/nano_topics.h"
+#include "proto/frame.h"
 
 static void nano_admin_answer_init_producer(struct nano_call *c)
 {
@@ -28,6 +31,18 @@ static void nano_admin_answer_trim(struct nano_call *c)
     c->answer->topic_trim = body;
 }
 
+static void nano_admin_answer_snapshot(struct nano_call *c)
+{
+    Kauri__SnapshotAnswer *body = nano_calls_array(c, 1, sizeof *body);
+    kauri__snapshot_answer__init(body);
+    body->partitions = (uint32_t)c->admin.partition_count;
+    body->linked_size = c->admin.linked_size;
+    body->copied_size = c->admin.copied_size;
+    body->took_ms = c->admin.took_ms;
+    nano_calls_answer(c)->answer_case = KAURI__ANSWER__ANSWER_SNAPSHOT;
+    c->answer->snapshot = body;
+}
+
 /* Done, and well: the body by operation. */
 static void nano_admin_ok(struct nano_call *c)
 {
@@ -46,6 +61,9 @@ static void nano_admin_ok(struct nano_call *c)
         break;
     case BROKER_TOPIC_TRIM:
         nano_admin_answer_trim(c);
+        break;
+    case BROKER_SNAPSHOT:
+        nano_admin_answer_snapshot(c);
         break;
     case BROKER_TOPIC_DELETE:
     case BROKER_TOPIC_GROW:
@@ -176,4 +194,30 @@ void nano_admin_broker_config(struct nano_call *c, struct slice raw)
         nano_calls_bad(c, "configs: too many");
     else
         nano_admin_start(c, BROKER_CONFIG_ALTER, NULL);
+}
+
+void nano_admin_snapshot(struct nano_call *c, struct slice raw)
+{
+    (void)raw;
+    nano_admin_start(c, BROKER_SNAPSHOT, c->request->snapshot->dir);
+}
+
+void nano_admin_broker_status(struct nano_call *c, struct slice raw)
+{
+    struct broker_info info;
+    Kauri__BrokerStatusAnswer *body = nano_calls_array(c, 1, sizeof *body);
+    (void)raw;
+    broker_info(c->nano->options.broker, &info);
+    kauri__broker_status_answer__init(body);
+    body->dir = frame_borrow(info.dir);
+    body->disk_free_size = info.disk_free_size;
+    body->disk_total_size = info.disk_size;
+    body->disk_full = info.disk_full;
+    body->topics = (uint32_t)info.topics;
+    body->partitions = (uint32_t)info.partitions;
+    body->now_ms = c->nano->options.clock->wall_ms(c->nano->options.clock);
+    body->process = getpid();
+    nano_calls_answer(c)->answer_case = KAURI__ANSWER__ANSWER_BROKER_STATUS;
+    c->answer->broker_status = body;
+    nano_calls_finish(c, KAURI__STATUS__OK, "");
 }

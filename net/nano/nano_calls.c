@@ -193,6 +193,8 @@ static nano_calls_start *const nano_calls_rows[] = {
     [KAURI__CALL__CALL_GROUP_HISTORY] = nano_group_history,
     [KAURI__CALL__CALL_GROUP_DELETE] = nano_group_delete,
     [KAURI__CALL__CALL_GROUP_FORGET] = nano_group_forget,
+    [KAURI__CALL__CALL_SNAPSHOT] = nano_admin_snapshot,
+    [KAURI__CALL__CALL_BROKER_STATUS] = nano_admin_broker_status,
 };
 
 /* True when the session may have one more call with this id; else the call is gone. */

@@ -472,6 +472,44 @@ static void fake_calls_broker_config(struct fake_server *s, struct fake_session 
     fake_server_answer(s, from, KAURI__CALL__CALL_BROKER_CONFIG, &a, SLICE_NULL);
 }
 
+static void fake_calls_snapshot(struct fake_server *s, struct fake_session *from,
+                                const Kauri__Call *call)
+{
+    Kauri__SnapshotAnswer answer;
+    kauri__snapshot_answer__init(&answer);
+    answer.partitions = (uint32_t)strlen(call->snapshot->dir);
+    answer.linked_size = 1ull << 40;
+    answer.copied_size = 17;
+    answer.took_ms = 312;
+    Kauri__Answer a;
+    kauri__answer__init(&a);
+    a.id = call->id;
+    a.answer_case = KAURI__ANSWER__ANSWER_SNAPSHOT;
+    a.snapshot = &answer;
+    fake_server_answer(s, from, KAURI__CALL__CALL_SNAPSHOT, &a, SLICE_NULL);
+}
+
+static void fake_calls_broker_status(struct fake_server *s, struct fake_session *from,
+                                     const Kauri__Call *call)
+{
+    char dir[] = "/var/lib/kauri";
+    Kauri__BrokerStatusAnswer answer;
+    kauri__broker_status_answer__init(&answer);
+    answer.dir = dir;
+    answer.disk_free_size = 5;
+    answer.disk_total_size = 9;
+    answer.disk_full = true;
+    answer.partitions = 3;
+    answer.now_ms = 1700000000000;
+    answer.process = 812;
+    Kauri__Answer a;
+    kauri__answer__init(&a);
+    a.id = call->id;
+    a.answer_case = KAURI__ANSWER__ANSWER_BROKER_STATUS;
+    a.broker_status = &answer;
+    fake_server_answer(s, from, KAURI__CALL__CALL_BROKER_STATUS, &a, SLICE_NULL);
+}
+
 /* A table in the form of a switch. */
 static void fake_calls_dispatch(struct fake_server *s, struct fake_session *from,
                                 const Kauri__Call *call, struct slice raw)
@@ -529,6 +567,12 @@ static void fake_calls_dispatch(struct fake_server *s, struct fake_session *from
     case KAURI__CALL__CALL_GROUP_DELETE:
     case KAURI__CALL__CALL_GROUP_FORGET:
         fake_group_handle(s, from, call);
+        return;
+    case KAURI__CALL__CALL_SNAPSHOT:
+        fake_calls_snapshot(s, from, call);
+        return;
+    case KAURI__CALL__CALL_BROKER_STATUS:
+        fake_calls_broker_status(s, from, call);
         return;
     case KAURI__CALL__CALL__NOT_SET:
     case _KAURI__CALL__CALL__CASE_IS_INT_SIZE:

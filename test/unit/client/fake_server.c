@@ -183,6 +183,7 @@ static void fake_server_call(struct fake_server *s, const Kauri__Call *call, str
                              const uint8_t control[256])
 {
     int kind = (int)call->call_case;
+    ASSERT(kind >= 0 && kind < FAKE_KINDS);
     s->calls[kind]++;
     if (s->script.ignore[kind] > 0) {
         s->script.ignore[kind]--;

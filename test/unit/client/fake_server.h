@@ -17,7 +17,7 @@
 
 #define FAKE_SESSIONS_MAX 64
 #define FAKE_SEEN_MAX     8192
-#define FAKE_KINDS        32 /* calls by their number in the protocol */
+#define FAKE_KINDS        64 /* calls by their number in the protocol */
 
 struct fake_seen {
     uint64_t id;

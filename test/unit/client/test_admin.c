@@ -197,6 +197,34 @@ START_TEST(test_broker_config)
 END_TEST
 
 /* Refused for now, then done; refused for too long says why. */
+START_TEST(test_snapshot)
+{
+    struct rig *r = rig_new((struct kauri_options){0});
+    struct kauri_snapshot done;
+    ck_assert_int_eq(kauri_snapshot(r->k, "/a/b", &done), 0);
+    ck_assert_uint_eq(done.partitions, 4); /* the fake's: the length of the name */
+    ck_assert_uint_eq(done.linked_size, 1ull << 40);
+    ck_assert_uint_eq(done.copied_size, 17);
+    ck_assert_int_eq(done.took_ms, 312);
+    fake_server_lock(r->s);
+    r->s->script.refuse_status = KAURI__STATUS__TOPIC_EXISTS;
+    r->s->script.refuse_calls[KAURI__CALL__CALL_SNAPSHOT] = 1;
+    fake_server_unlock(r->s);
+    ck_assert_int_eq(kauri_snapshot(r->k, "/a/b", &done), KAURI_EXISTS);
+    struct kauri_broker_status status;
+    ck_assert_int_eq(kauri_broker_status(r->k, &status), 0);
+    ck_assert_str_eq(status.dir, "/var/lib/kauri");
+    ck_assert_uint_eq(status.disk_free_size, 5);
+    ck_assert_uint_eq(status.disk_total_size, 9);
+    ck_assert(status.disk_full);
+    ck_assert_uint_eq(status.topics, 0);
+    ck_assert_uint_eq(status.partitions, 3);
+    ck_assert_int_eq(status.now_ms, 1700000000000);
+    ck_assert_int_eq(status.process, 812);
+    rig_free(r);
+}
+END_TEST
+
 START_TEST(test_retriable)
 {
     struct rig *r = rig_new((struct kauri_options){.timeout_ms = 300});
@@ -218,8 +246,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_server,      test_server_in_flight, test_create,
-                                  test_delete_grow, test_alter_trim,       test_offsets,
-                                  test_topics,      test_broker_config,    test_retriable};
+    const TTest *const tests[] = {
+        test_server,  test_server_in_flight, test_create,        test_delete_grow, test_alter_trim,
+        test_offsets, test_topics,           test_broker_config, test_snapshot,    test_retriable};
     return rig_run("admin", tests, sizeof tests / sizeof tests[0]);
 }
