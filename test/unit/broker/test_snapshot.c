@@ -509,6 +509,7 @@ END_TEST
 /* Retention takes segments while they are being linked: then it is taken again. */
 START_TEST(retention_is_faster)
 {
+    unsigned again = 0;
     for (uint64_t seed = 0; seed < 60; seed++) {
         struct rig g;
         rig_init(&g, seed, 0);
@@ -521,11 +522,13 @@ START_TEST(retention_is_faster)
         rig_turn(&g); /* taken; the worker has not begun */
         struct rig_admin trim;
         rig_admin_init(&trim, BROKER_TOPIC_TRIM, "t");
+        trim.req.partitions = 0;
         trim.req.before = 50;
         rig_admin_start(&g, &trim);
         rig_turn(&g);
         rig_run(&g);
         ck_assert(a->done == 1 && trim.done == 1);
+        ck_assert_int_eq(trim.req.status, BROKER_OK);
         ck_assert_int_eq(a->req.status, BROKER_OK);
         free(a);
         ck_assert_int_eq(restore(&g, SNAP, NEW, NULL), 0);
@@ -533,10 +536,31 @@ START_TEST(retention_is_faster)
         ck_assert_int_eq(rig_end(&g, "t", 0), 60);
         int64_t start = rig_start(&g, "t", 0);
         ck_assert(start == 0 || start == 50);
+        again += start == 50;
         for (int64_t i = start; i < 60; i++)
             ck_assert_uint_eq(rig_tag_at(&g, "t", 0, i), (uint64_t)i);
         rig_deinit(&g);
     }
+    ck_assert_uint_gt(again, 5);
+    ck_assert_uint_lt(again, 55);
+}
+END_TEST
+
+/* A segment that nobody can find: the snapshot gives up, and leaves nothing. */
+START_TEST(gives_up)
+{
+    struct rig g;
+    struct rig_admin a;
+    rig_init(&g, 1, 0);
+    rig_set(&g, "log.segment.bytes", "1500");
+    rig_open(&g);
+    rig_create(&g, "t", 1, NULL);
+    for (uint64_t i = 0; i < 60; i++)
+        (void)rig_put_tag(&g, "t", i);
+    ck_assert_int_eq(io_unlink(g.disk, RIG_DIR "/t-0/00000000000000000000.log"), 0);
+    ck_assert_int_eq(snapshot_make(&g, SNAP, &a), BROKER_BUSY);
+    ck_assert(!there(&g, SNAP) && !there(&g, SNAP ".partial"));
+    rig_deinit(&g);
 }
 END_TEST
 
@@ -583,6 +607,7 @@ int main(void)
     tcase_add_test(t, cut_at_any_call);
     tcase_add_test(t, restore_fails);
     tcase_add_test(t, retention_is_faster);
+    tcase_add_test(t, gives_up);
     tcase_add_test(t, stops_in_between);
     suite_add_tcase(s, t);
     return rig_main(s);
