@@ -827,6 +827,7 @@ void broker_admin(struct broker *b, struct broker_admin *a)
         break;
     case BROKER_QUOTA_ALTER:
         broker_quota_alter(b, a);
+        break;
     case BROKER_SNAPSHOT:
         broker_snapshot(b, a);
         break;
