@@ -23,6 +23,8 @@ __attribute__((format(printf, 4, 0))) static void
 out_line(const struct out *o, const char *color, const char *label, const char *fmt, va_list args)
 {
     (void)fflush(stdout);
+    if (o->journal)
+        (void)fprintf(stderr, "<%d>", label[0] == 'e' ? 3 : label[0] == 'w' ? 4 : 6);
     (void)fprintf(stderr, "%s%s%s ", o->color ? color : "", label, o->color ? OUT_PLAIN : "");
     (void)vfprintf(stderr, fmt, args);
     (void)fputc('\n', stderr);

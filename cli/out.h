@@ -17,6 +17,7 @@ struct out {
     bool color;    /* stderr takes colour */
     bool progress; /* stderr takes a progress bar */
     bool quiet;    /* no notes, no progress; errors and results stay */
+    bool journal;  /* stderr is the journal's: lines begin with their level */
 };
 
 #define OUT_TEXT_MAX 64

@@ -36,13 +36,26 @@ static const char *place_home(void)
 
 void place_data(struct buf *out)
 {
+    const char *service = place_variable("STATE_DIRECTORY");
     const char *state = place_variable("XDG_STATE_HOME");
-    if (state != NULL)
+    if (service != NULL)
+        buf_printf(out, "%.*s", (int)strcspn(service, ":"), service);
+    else if (state != NULL)
         buf_printf(out, "%s/kauri", state);
     else if (getuid() == 0)
         buf_printf(out, "/var/lib/kauri");
     else
         buf_printf(out, "%s/.local/state/kauri", place_home());
+    place_end(out);
+}
+
+void place_config(struct buf *out)
+{
+    const char *service = place_variable("CONFIGURATION_DIRECTORY");
+    if (service != NULL)
+        buf_printf(out, "%.*s/kauri.conf", (int)strcspn(service, ":"), service);
+    else
+        buf_printf(out, "/etc/kauri/kauri.conf");
     place_end(out);
 }
 

@@ -33,6 +33,7 @@
 #include <uv.h>
 
 #include "cli/cmd.h"
+#include "cli/notify.h"
 #include "cli/report.h"
 #include "cli/serve_http.h"
 #include "cli/serve_priv.h"
@@ -83,6 +84,7 @@ struct serve {
     uv_prepare_t prepare;
     uv_check_t check;
     uv_signal_t signals[SERVE_SIGNALS];
+    struct notify notify;
     int64_t start_ms;
     int64_t stop_ms; /* when it was told to stop; 0: running */
     size_t stop_sessions;
@@ -121,8 +123,11 @@ static int64_t serve_now(const struct serve *s)
 static void serve_say(const struct serve *s, const char *label, const char *line)
 {
     char time[OUT_TEXT_MAX];
-    (void)fprintf(stderr, "%s  %-7s  %s\n", out_time(time, s->clock.wall_ms(&s->clock)), label,
-                  line);
+    if (s->setup.args->out.journal) /* it knows the time */
+        (void)fprintf(stderr, "<%d>%s\n", label[0] == 'e' ? 3 : label[0] == 'w' ? 4 : 6, line);
+    else
+        (void)fprintf(stderr, "%s  %-7s  %s\n", out_time(time, s->clock.wall_ms(&s->clock)), label,
+                      line);
 }
 
 static void serve_log(void *ctx, int level, const char *line)
@@ -401,6 +406,7 @@ static void serve_turn(uv_check_t *check)
         kafka_flush(s->kafka);
     if (s->http.http != NULL)
         http_turn(s->http.http);
+    notify_turn(&s->notify, serve_now(s), s->stop_ms != 0);
     s->stalled = serve_now(s) - start > SERVE_STALL_MS;
     if (s->stop_ms == 0 || s->ended || !serve_stopped(s))
         return;
@@ -430,7 +436,8 @@ static void serve_wake_timer(uv_timer_t *timer)
 
 static int64_t serve_next_ms(const struct serve *s)
 {
-    int64_t next = broker_next_ms(s->broker);
+    int64_t next = broker_next_ms(s->broker), sign = notify_next_ms(&s->notify);
+    next = sign < next ? sign : next;
     for (size_t i = 0; i < s->front_count; i++) {
         int64_t at = nano_next_ms(s->fronts[i].nano);
         next = at < next ? at : next;
@@ -506,6 +513,7 @@ static void serve_stop(struct serve *s)
     struct report_state state;
     serve_sum(s, &state);
     s->stop_ms = serve_now(s);
+    notify_send(&s->notify, "STOPPING=1\nSTATUS=stopping, %zu partitions", state.partitions);
     s->stop_sessions = state.sessions;
     s->stop_partitions = state.partitions;
     for (size_t i = 0; i < s->front_count; i++)
@@ -649,6 +657,8 @@ static void serve_close(struct serve *s)
 
 static int serve_run(struct serve *s)
 {
+    notify_send(&s->notify, "STATUS=opening %s\nEXTEND_TIMEOUT_USEC=600000000",
+                (const char *)s->setup.data.p);
     int code = serve_open_broker(s);
     if (code == CMD_DONE)
         code = serve_open_fronts(s);
@@ -661,6 +671,7 @@ static int serve_run(struct serve *s)
         return code;
     }
     serve_tell_start(s);
+    notify_send(&s->notify, "READY=1\nSTATUS=serving %s", (const char *)s->setup.data.p);
     (void)uv_run(&s->loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&s->loop);
     serve_tell_stop(s);
@@ -673,9 +684,12 @@ int serve(struct args *a, int argc, char **argv)
     s->clock = (struct clock){serve_wall_ms, serve_mono_ms, serve_mono_us};
     s->start_ms = serve_now(s);
     (void)signal(SIGPIPE, SIG_IGN);
+    notify_open(&s->notify);
+    a->out.journal = notify_is_journal(STDERR_FILENO);
     int r = serve_setup_read(&s->setup, a, argc, argv);
     int code = r == 0 ? serve_run(s) : r < 0 ? CMD_DONE : r;
     serve_close(s);
+    notify_close(&s->notify);
     serve_setup_deinit(&s->setup);
     free(s);
     return code;

@@ -20,6 +20,7 @@ struct serve_setup {
     char *advertised[SERVE_FRONTS_MAX]; /* owned HOST:PORT; NULL: what the client dialled */
     size_t kafka_count;
     const char *file;    /* borrowed; NULL without one */
+    struct buf place;    /* of the file nobody named */
     bool foreign;        /* file is one of Kafka's */
     bool default_native; /* nobody named an address */
 };

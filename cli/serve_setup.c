@@ -197,7 +197,9 @@ static const struct args_row serve_rows[] = {
      "127.0.0.1:9092"},
     {SERVE_HTTP, "http", "ADDR",
      "watch the broker here: HOST:PORT or off; default 127.0.0.1:7094 (kauri help metrics)"},
-    {SERVE_CONFIG, "config", "FILE", "settings, one `key = value` a line"},
+    {SERVE_CONFIG, "config", "FILE",
+     "settings, one `key = value` a line; default "
+     "/etc/kauri/kauri.conf if there"},
     {SERVE_SET, "set", "K=V", "a setting, repeatable (kauri help settings)"},
     {SERVE_CHECK, "check-config", NULL, "check the settings and end"},
     {SERVE_INSECURE, "allow-insecure", NULL, "listen beyond loopback without TLS and passwords"},
@@ -227,6 +229,9 @@ int serve_setup_read(struct serve_setup *s, struct args *a, int argc, char **arg
         return r == ARGS_HELP ? -1 : CMD_USAGE;
     s->args = a;
     s->config = config_new();
+    place_config(&s->place);
+    if (o.config == NULL && access((const char *)s->place.p, F_OK) == 0)
+        o.config = (const char *)s->place.p;
     s->file = o.config;
     r = serve_read_all(s, &o);
     if (r == 0)
@@ -272,4 +277,5 @@ void serve_setup_deinit(struct serve_setup *s)
     }
     s->native_count = s->kafka_count = 0;
     buf_deinit(&s->data);
+    buf_deinit(&s->place);
 }

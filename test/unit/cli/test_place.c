@@ -18,6 +18,7 @@ static void setup(void)
     ck_assert_ptr_nonnull(mkdtemp(dir));
     unsetenv("XDG_RUNTIME_DIR");
     unsetenv("RUNTIME_DIRECTORY");
+    unsetenv("STATE_DIRECTORY");
     setenv("XDG_STATE_HOME", dir, 1);
 }
 
@@ -70,6 +71,25 @@ START_TEST(data_folder)
     ck_assert_str_eq((const char *)b.p,
                      getuid() == 0 ? "/var/lib/kauri" : "/home/ann/.local/state/kauri");
     buf_deinit(&b);
+}
+END_TEST
+
+START_TEST(service_places)
+{
+    struct buf out = {0};
+    unsetenv("CONFIGURATION_DIRECTORY");
+    place_config(&out);
+    ck_assert_str_eq((const char *)out.p, "/etc/kauri/kauri.conf");
+    buf_reset(&out);
+    setenv("CONFIGURATION_DIRECTORY", "/etc/other:/etc/more", 1);
+    place_config(&out);
+    ck_assert_str_eq((const char *)out.p, "/etc/other/kauri.conf");
+    buf_reset(&out);
+    setenv("XDG_STATE_HOME", "/home/ann/state", 1);
+    setenv("STATE_DIRECTORY", "/var/lib/kauri:/var/lib/more", 1);
+    place_data(&out);
+    ck_assert_str_eq((const char *)out.p, "/var/lib/kauri");
+    buf_deinit(&out);
 }
 END_TEST
 
@@ -131,6 +151,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, data_folder);
     tcase_add_test(t, where_serve_listens);
+    tcase_add_test(t, service_places);
     tcase_add_test(t, where_clients_look);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
