@@ -197,7 +197,10 @@ int args_parse(const struct args_page *page, struct args *a, int argc, char **ar
         if (key == '?' || key == ':')
             return args_bad_option(page, a, key, argv[optind > at ? optind - 1 : at]);
         if (key == 'h' && !args_owns(page, 'h')) {
-            args_help(page);
+            if (a->on_page != NULL)
+                a->on_page(a->page_ctx, page);
+            else
+                args_help(page);
             return ARGS_HELP;
         }
         const char *want =
@@ -217,6 +220,12 @@ int args_usage(const struct args_page *page, const struct args *a, const char *w
 {
     out_error(&a->out, "%s", what);
     return args_bad(page, a);
+}
+
+const struct args_row *args_common(size_t *count)
+{
+    *count = ARGS_ROW_COUNT;
+    return args_rows;
 }
 
 static void args_print_row(const struct args_row *row)

@@ -9,9 +9,15 @@
 
 #include "cli/out.h"
 
+struct args_page;
+
 /* The options of all commands. */
 struct args {
     struct out out;
+    /* Instead of printing a page for -h: for the manual and the completions, which walk all pages.
+     * NULL: printed. */
+    void (*on_page)(void *ctx, const struct args_page *page);
+    void *page_ctx;
     const char *server; /* -s or KAURI_SERVER; NULL: the default place */
     bool json;
     bool verbose;
@@ -54,5 +60,7 @@ int args_parse(const struct args_page *page, struct args *a, int argc, char **ar
                const char *(*take)(void *ctx, int key, const char *value), void *ctx, int *first);
 /* Prints an error about operands with a pointer to the help; returns ARGS_BAD. */
 int args_usage(const struct args_page *page, const struct args *a, const char *what);
+/* The options that every command takes; *count of them. */
+const struct args_row *args_common(size_t *count);
 /* Prints the page to stdout. */
 void args_help(const struct args_page *page);

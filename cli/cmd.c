@@ -17,11 +17,25 @@ int cmd_args(int condition)
     return condition == ARGS_HELP ? CMD_DONE : CMD_USAGE;
 }
 
+int cmd_page(const struct cmd_row *row, struct args *a)
+{
+    char name[32];
+    char flag[] = "-h";
+    (void)snprintf(name, sizeof name, "%s", row->name);
+    char *argv[] = {name, flag, NULL};
+    return row->run(a, 2, argv);
+}
+
 int cmd_dispatch(const struct args_page *page, const struct cmd_row *rows, struct args *a, int argc,
                  char **argv)
 {
     int first = 0;
     int r = args_parse(page, a, argc, argv, NULL, NULL, &first);
+    for (const struct cmd_row *row = rows; r == ARGS_HELP && a->on_page != NULL; row++) {
+        if (row->name == NULL)
+            return CMD_DONE;
+        (void)cmd_page(row, a);
+    }
     if (r != 0)
         return cmd_args(r);
     if (first == argc)

@@ -39,12 +39,19 @@ int cmd_config(struct args *a, int argc, char **argv);
 int cmd_dump(struct args *a, int argc, char **argv);
 int cmd_verify(struct args *a, int argc, char **argv);
 int cmd_check(struct args *a, int argc, char **argv);
+int cmd_completion(struct args *a, int argc, char **argv);
 int cmd_doctor(struct args *a, int argc, char **argv);
 int cmd_top(struct args *a, int argc, char **argv);
 int cmd_snapshot(struct args *a, int argc, char **argv);
 int cmd_version(struct args *a, int argc, char **argv);
 int cmd_help(struct args *a, int argc, char **argv);
 
+/* Prints the manual page kauri(1), in roff. */
+void cmd_man(struct args *a);
+/* Calls fn for every topic of help that is text. */
+void cmd_help_topic_each(void (*fn)(void *ctx, const char *name, const char *about,
+                                    const char *text),
+                         void *ctx);
 /* Prints the commands and the topics of help. */
 void cmd_help_list(void);
 /* The table of main, for help; ends with a row without name. */
@@ -52,6 +59,8 @@ const struct cmd_row *main_commands(void);
 
 /* Exit code of args_parse's conditions. */
 int cmd_args(int condition);
+/* Prints the page of a command, or hands it to a->on_page with those of its subcommands. */
+int cmd_page(const struct cmd_row *row, struct args *a);
 /* Runs the row that argv[1] names, after the options of `page`. */
 int cmd_dispatch(const struct args_page *page, const struct cmd_row *rows, struct args *a, int argc,
                  char **argv);

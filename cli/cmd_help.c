@@ -139,21 +139,22 @@ void cmd_help_list(void)
     (void)printf("\nhelp topics\n");
     for (size_t i = 0; i < CMD_HELP_TOPIC_COUNT; i++)
         (void)printf("  %-10s  %s\n", cmd_help_topics[i].name, cmd_help_topics[i].about);
-    (void)printf("\nexamples\n"
-                 "  kauri serve\n"
-                 "  echo hello | kauri produce greetings\n"
-                 "  kauri consume greetings -o start -e\n"
-                 "\nOf one command: kauri help COMMAND, or kauri COMMAND -h.\n");
+    (void)printf(
+        "\nexamples\n"
+        "  kauri serve\n"
+        "  echo hello | kauri produce greetings\n"
+        "  kauri consume greetings -o start -e\n"
+        "\nOf one command: kauri help COMMAND, or kauri COMMAND -h. All of it: man kauri,\n"
+        "or kauri help man | man -l -\n");
 }
 
-/* A command's page is what it prints for -h. */
-static int cmd_help_command(const struct cmd_row *row, struct args *a)
+void cmd_help_topic_each(void (*fn)(void *ctx, const char *name, const char *about,
+                                    const char *text),
+                         void *ctx)
 {
-    char name[32];
-    char flag[] = "-h";
-    (void)snprintf(name, sizeof name, "%s", row->name);
-    char *argv[] = {name, flag, NULL};
-    return row->run(a, 2, argv);
+    for (size_t i = 0; i < CMD_HELP_TOPIC_COUNT; i++)
+        if (cmd_help_topics[i].text != NULL)
+            fn(ctx, cmd_help_topics[i].name, cmd_help_topics[i].about, cmd_help_topics[i].text);
 }
 
 static int cmd_help_unknown(const struct args *a, const char *name)
@@ -193,7 +194,11 @@ int cmd_help(struct args *a, int argc, char **argv)
     }
     for (const struct cmd_row *row = main_commands(); row->name != NULL; row++)
         if (strcmp(row->name, argv[first]) == 0)
-            return cmd_help_command(row, a);
+            return cmd_page(row, a);
+    if (strcmp(argv[first], "man") == 0) {
+        cmd_man(a);
+        return CMD_DONE;
+    }
     for (size_t i = 0; i < CMD_HELP_TOPIC_COUNT; i++) {
         if (strcmp(cmd_help_topics[i].name, argv[first]) != 0)
             continue;

@@ -25,6 +25,7 @@ static const struct cmd_row main_rows[] = {
     {"doctor", cmd_doctor, "look for trouble"},
     {"check", cmd_check, "for Nagios: alive, ready, lag, disk"},
     {"snapshot", cmd_snapshot, "copy a running broker's data; restore it"},
+    {"completion", cmd_completion, "for bash, zsh and fish"},
     {"version", cmd_version, "of this program, and of the broker"},
     {"help", cmd_help, "of a command, or of a topic"},
     {NULL, NULL, NULL},
