@@ -3,18 +3,14 @@
  * cmd_config: `kauri config`: what the broker's settings are, and changing them while it runs.
  * `explain` and `check` read only the table of settings and need no broker.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cli/cmd.h"
+#include "cli/cmd_config_priv.h"
 #include "engine/base/assert.h"
 #include "engine/base/cleanup.h"
-#include "engine/base/io.h"
 #include "engine/broker/config.h"
-
-#define CMD_CONFIG_FILE_MAX ((size_t)1024 * 1024)
 
 /* --- get, diff ------------------------------------------------------------------------------ */
 
@@ -231,14 +227,9 @@ static int cmd_config_check(const struct args *a, const char *path)
 {
     struct buf text CLEANUP(buf_deinit) = {0};
     struct cmd_config_file file = {a, path};
-    struct io *io = io_real_new();
-    int r = io_read_file(io, path, CMD_CONFIG_FILE_MAX, &text);
-    (void)io_real_free(io);
-    if (r != 0) {
-        out_error(&a->out, "cannot read \"%s\": %s", path,
-                  error_text(r == IO_MISSING ? -ENOENT : r));
-        return r == IO_MISSING ? CMD_MISSING : CMD_FAILED;
-    }
+    int r = cmd_config_read_file(a, path, &text);
+    if (r != CMD_DONE)
+        return r;
     struct config *config = config_new();
     int bad = config_parse(config, buf_slice(&text), cmd_config_bad, &file);
     (void)config_free(config);
@@ -369,7 +360,8 @@ int cmd_config(struct args *a, int argc, char **argv)
 {
     static const struct args_page page = {
         .command = "config",
-        .usage = "get [KEY] | set KEY VALUE | unset KEY | explain KEY | check FILE | diff",
+        .usage = "get [KEY] | set KEY VALUE | unset KEY | explain KEY | check FILE | diff | "
+                 "import FILE | template",
         .about = "The broker's settings. Order: default < file < KAURI_* < flags < config set.\n"
                  "Those of one topic: kauri topic describe TOPIC -c.",
         .examples = "  kauri config diff\n"
@@ -384,6 +376,8 @@ int cmd_config(struct args *a, int argc, char **argv)
         {"explain", cmd_config_explain_run, ""},
         {"check", cmd_config_check_run, ""},
         {"diff", cmd_config_diff, ""},
+        {"import", cmd_config_import, ""},
+        {"template", cmd_config_template, ""},
         {NULL, NULL, NULL},
     };
     return cmd_dispatch(&page, rows, a, argc, argv);

@@ -88,6 +88,34 @@ def case_places(t):
                  and re.search(r"etc/kauri.conf:1: .*num.partitions", done.stderr), done)
 
 
+def case_files(t):
+    """config import makes ours of Kafka's file; the template names every key and is good as it is."""
+    broker = t.idle()
+    kafka = broker.folder / "server.properties"
+    kafka.write_text("broker.id=7\nlog.retention.hours=48\nzookeeper.connect=z:2181\nnum.partitions=3\n"
+                     "listeners=PLAINTEXT://127.0.0.1:9092\n")
+    done = broker.plain("config", "import", kafka)
+    t.check.that("import", done.code == 0 and "num.partitions = 3\n" in done.text
+                 and "log.retention.hours = 48\n" in done.text
+                 and re.search(r"^# passed over, line 3: .*zookeeper", done.text, re.M), done)
+    ours = broker.folder / "kauri.conf"
+    ours.write_text(done.text)
+    t.check.equal("and it checks", broker.plain("config", "check", ours).code, 0)
+    done = broker.plain("config", "import", kafka, "--json")
+    t.check.that("import --json", done.code == 0 and done.json()["settings"]["num.partitions"] == "3"
+                 and len(done.json()["passed_over"]) == 1, done)
+    kafka.write_text("num.partitions=many\n")
+    done = broker.plain("config", "import", kafka)
+    t.check.that("a bad one", done.code == 2 and not done.text and "server.properties:1" in done.errors, done)
+    done = broker.plain("config", "template")
+    ours.write_text(done.text)
+    t.check.equal("the template checks", broker.plain("config", "check", ours).code, 0)
+    bare = re.sub(r"^#(\S+ = \S)", r"\1", done.text, flags=re.M)
+    ours.write_text(bare)
+    done = broker.plain("config", "check", ours)
+    t.check.that("and without the comments, too", done.code == 0 and bare.count(" = ") > 30, done)
+
+
 def case_unit(t):
     """The unit is well formed, and shut in."""
     if not shutil.which("systemd-analyze"):
