@@ -196,6 +196,8 @@ static nano_calls_start *const nano_calls_rows[] = {
     [KAURI__CALL__CALL_SNAPSHOT] = nano_admin_snapshot,
     [KAURI__CALL__CALL_BROKER_STATUS] = nano_admin_broker_status,
 };
+_Static_assert(sizeof nano_calls_rows / sizeof *nano_calls_rows == NANO_KINDS,
+               "a call that is started is counted");
 
 /* True when the session may have one more call with this id; else the call is gone. */
 static bool nano_calls_admit(struct nano_call *c, struct nano_session *s, uint64_t id)
