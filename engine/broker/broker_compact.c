@@ -43,11 +43,18 @@ bool broker_compact_busy(const struct broker_compact *bc)
     return bc->pass != NULL;
 }
 
+/* The next thing to do is a swap, and a snapshot is being made: it links files by their names. */
+static bool broker_compact_held(const struct broker_compact *bc)
+{
+    ASSERT(bc->pass != NULL && !bc->out);
+    return bc->pass->phase == COMPACT_SWAP && bc->broker->snapshot != NULL;
+}
+
 int64_t broker_compact_next_ms(const struct broker_compact *bc)
 {
     ASSERT(bc->look_ms >= 0);
     if (bc->pass != NULL)
-        return bc->out || bc->swaps ? INT64_MAX : bc->resume_ms;
+        return bc->out || bc->swaps || broker_compact_held(bc) ? INT64_MAX : bc->resume_ms;
     return config_bool(bc->broker->env.config, CONFIG_CLEANER_ENABLE) ? bc->look_ms : INT64_MAX;
 }
 
@@ -301,6 +308,8 @@ static void broker_compact_go(struct broker_compact *bc)
         broker_compact_end(bc);
     else if (bc->swaps)
         bpart_due(p);
+    else if (broker_compact_held(bc))
+        return; /* the snapshot's end is a turn of its own */
     else if (bc->pass->phase == COMPACT_SWAP)
         broker_compact_ask(bc);
     else if (broker_now(bc->broker) >= bc->resume_ms)

@@ -20,6 +20,9 @@
  *
  *   key <topic>-<partition>    value [16 topic id][u32 le generation][i64 le first dirty offset]
  *
+ * While a snapshot is made (broker_snapshot.c) no swap is asked for: a pass that has come to one
+ * waits for the snapshot's end.
+ *
  * The log of the groups is compacted only while the view follows it: the view's rows are older than
  * a deletion that compaction may forget.
  */

@@ -4,7 +4,8 @@
  * stopping anything.
  *
  *   prepare   partitions that are not open yet are opened, large active segments sealed (what is
- *             sealed is linked, not copied)                        turns, until done or late
+ *             sealed is linked, not copied), a swap of cleaned segments that is under way ends
+ *                                                                  turns, until done or late
  *   take      every partition's end is fixed                       one turn
  *   link      every file that counts gets a second name            worker
  *   fill      the active segments are copied, all is synced, the folder renamed   worker
@@ -12,8 +13,9 @@
  * Everything is taken in one turn, so the parts fit together: __meta names no topic whose records
  * are missing, and since a commit is written only when the records below its offset are on disk, no
  * committed offset lies beyond the end of its log. Until the links are made, a topic that is being
- * deleted keeps its folders (bpart.jobs); where retention or compaction was faster than the links,
- * or replaced what was taken, it is taken again.
+ * deleted keeps its folders (bpart.jobs); where retention was faster than the links, it is taken
+ * again. Compaction puts other bytes under names that were taken, so from the request to the end it
+ * waits with its swaps (broker_compact.h): a partition is as it was before a swap, or behind it.
  *
  * The last segment of an earlier snapshot beside this one is linked instead of copied when the same
  * run of the broker made it and its line in the manifest is the same: then it is the same bytes.
@@ -174,7 +176,7 @@ static bool broker_snapshot_part_ready(struct broker_snapshot *s, struct bpart *
         bpart_load_later(p);
         return p->state != BPART_LOADING && !(p->state == BPART_IDLE && p->on_disk);
     }
-    return late || !(p->part->seal || p->part->sealing);
+    return p->part->swap == NULL && (late || !(p->part->seal || p->part->sealing));
 }
 
 /* NULL when all are, else the first that is not. */
@@ -421,16 +423,13 @@ static void broker_snapshot_filled(struct work_note *note)
     broker_snapshot_end(s, BROKER_OK, "%s", "");
 }
 
-/* Compaction puts other bytes under the same names: then the links may be of both. */
-static bool broker_snapshot_replaced(const struct broker_snapshot *s)
+/* No name was given to other bytes meanwhile. */
+static void broker_snapshot_check(const struct broker_snapshot *s)
 {
-    bool replaced = false;
     for (size_t i = 0; i < s->count; i++) {
-        const struct part *p = s->parts[i].held != NULL ? s->parts[i].held->part : NULL;
-        replaced = replaced || (p != NULL && p->generation != s->parts[i].copy.state.generation);
+        const struct part *p = s->parts[i].held->part;
+        ASSERT(p == NULL || (p->swap == NULL && p->swaps == s->parts[i].copy.swaps));
     }
-    ASSERT(s->result == 0);
-    return replaced;
 }
 
 static void broker_snapshot_linked(struct work_note *note)
@@ -438,9 +437,9 @@ static void broker_snapshot_linked(struct work_note *note)
     struct work_job *job = LIST_ENTRY(note, struct work_job, note);
     struct broker_snapshot *s = LIST_ENTRY(job, struct broker_snapshot, job);
     ASSERT(s->broker->snapshot == s);
-    bool again = s->result == COPY_MOVED || (s->result == 0 && broker_snapshot_replaced(s));
+    broker_snapshot_check(s);
     broker_snapshot_release(s);
-    if (again) {
+    if (s->result == COPY_MOVED) {
         broker_snapshot_again(s);
     } else if (s->result != 0) {
         broker_snapshot_failed(s);

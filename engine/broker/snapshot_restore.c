@@ -16,6 +16,7 @@
 #include "engine/base/assert.h"
 #include "engine/broker/format.h"
 #include "engine/broker/snapshot.h"
+#include "engine/store/compact_swap.h"
 #include "engine/store/copy.h"
 
 #define SNAPSHOT_FOLDER_MAX 300
@@ -89,7 +90,8 @@ static int snapshot_restore_file(void *ctx, const char *name, enum io_kind kind)
     ASSERT(p->line != NULL);
     for (size_t i = 0; base < 0 && i < 4; i++)
         base = state_parse_name(name, suffixes[i]);
-    if (kind != IO_KIND_FILE || (base < 0 && strcmp(name, "state") != 0))
+    bool small = strcmp(name, "state") == 0 || strcmp(name, COMPACT_MARK) == 0;
+    if (kind != IO_KIND_FILE || (base < 0 && !small))
         return 0;
     state_path(&from, (const char *)p->from.p, name);
     state_path(&to, (const char *)p->to.p, name);

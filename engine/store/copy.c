@@ -10,6 +10,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/cleanup.h"
+#include "engine/store/compact_swap.h"
 
 /* --- files --- */
 
@@ -78,8 +79,8 @@ bool copy_is_apart(int result)
 
 bool copy_take(const struct part *p, const char *to, struct copy *out)
 {
-    *out = (struct copy){.snapshots = {p->snapshots[0], p->snapshots[1]}};
-    ASSERT(p->log_start <= p->written);
+    *out = (struct copy){.snapshots = {p->snapshots[0], p->snapshots[1]}, .swaps = p->swaps};
+    ASSERT(p->log_start <= p->written && p->swap == NULL);
     if (!p->exists)
         return false;
     out->from = assert_memory(strdup(p->dir), strlen(p->dir) + 1);
@@ -336,14 +337,18 @@ int copy_fill(struct io *io, struct copy *c, const char *same, struct copy_files
 {
     static const char *const pins[] = {"log.tmp", "index.tmp", "timeindex.tmp"};
     struct buf path CLEANUP(buf_deinit) = {0}, state CLEANUP(buf_deinit) = {0};
+    struct buf mark CLEANUP(buf_deinit) = {0};
     const struct copy_segment *last = c->count > 0 ? &c->segments[c->count - 1] : NULL;
     int r = last != NULL ? copy_fill_active(io, c, last, same, files) : 0;
     for (size_t i = 0; r == 0 && last != NULL && i < 3; i++)
         r = copy_unlink(io, c, last->base, pins[i]);
     state_encode(&c->state, &state);
     state_path(&path, c->to, "state");
+    state_path(&mark, c->to, COMPACT_MARK);
     if (r == 0)
         r = copy_bytes(io, buf_slice(&state), (const char *)path.p, files);
+    if (r == 0 && c->state.generation > 0)
+        r = copy_bytes(io, slice_of("", 0), (const char *)mark.p, files);
     if (r == 0)
         r = io_sync_dir(io, c->to);
     ASSERT(r <= 0 || r == COPY_MOVED || r == IO_FULL || r == IO_EXISTS || r == IO_MISSING);

@@ -46,7 +46,8 @@ struct copy {
     struct state state;
     uint64_t linked_size; /* results: bytes of logs */
     uint64_t copied_size;
-    bool apart; /* links cannot be made */
+    uint64_t swaps; /* of the part, when it was taken */
+    bool apart;     /* links cannot be made */
 };
 
 /* Open files that were written and not synced yet. Zeroed at first. */
@@ -55,7 +56,9 @@ struct copy_files {
     size_t count;
 };
 
-/* Owner thread. False when there is nothing on disk yet: then *out is zeroed. `to` is copied. */
+/* Owner thread. False when there is nothing on disk yet: then *out is zeroed. `to` is copied. No
+ * swap (part_swap) is under way, nor may one begin before copy_fill is through: it would put other
+ * bytes under names that were taken. */
 bool copy_take(const struct part *p, const char *to, struct copy *out);
 void copy_deinit(struct copy *c);
 /* Worker, once. 0, COPY_MOVED, IO_EXISTS (`to` is there), IO_MISSING (the folder around it),

@@ -11,83 +11,8 @@
 #include <stdlib.h>
 
 #include "engine/broker/broker_group.h"
-#include "engine/store/verify.h"
 #include "test/unit/broker/load.h"
-
-#define SNAP "/snap"
-#define NEW  "/new"
-
-static struct rig_admin *snapshot_start(struct rig *g, const char *dir)
-{
-    struct rig_admin *a = calloc(1, sizeof *a);
-    ck_assert_ptr_nonnull(a);
-    rig_admin_init(a, BROKER_SNAPSHOT, dir);
-    rig_admin_start(g, a);
-    return a;
-}
-
-/* To its end; the broker lives. */
-static enum broker_status snapshot_make(struct rig *g, const char *dir, struct rig_admin *out)
-{
-    struct rig_admin a;
-    rig_admin_init(&a, BROKER_SNAPSHOT, dir);
-    enum broker_status s = rig_admin_run(g, &a);
-    if (out != NULL)
-        *out = a;
-    return s;
-}
-
-static int restore(struct rig *g, const char *from, const char *to, struct snapshot_restore *out)
-{
-    struct snapshot_restore r = {.from = from, .to = to};
-    int e = snapshot_restore(g->fault, &r);
-    if (out != NULL)
-        *out = r;
-    return e;
-}
-
-static void on_finding(void *ctx, bool fault, const char *line)
-{
-    ck_assert_msg(!fault, "%s: %s", (const char *)ctx, line);
-}
-
-static int verify_folder(void *ctx, const char *name, enum io_kind kind)
-{
-    struct rig *g = ctx;
-    char path[256];
-    struct store store;
-    struct verify_totals totals = {0};
-    struct verify_options o = {.deep = true, .found = on_finding, .ctx = (void *)(uintptr_t)name};
-    if (kind != IO_KIND_FOLDER)
-        return 0;
-    (void)snprintf(path, sizeof path, "%s/%s", g->dir, name);
-    store_init(&store,
-               &(struct store_options){.io = g->disk, .seed = 1, .writer_max = 8, .reader_max = 8});
-    ck_assert_int_eq(verify_part(&store, path, &o, &totals), 0);
-    store_deinit(&store);
-    return 0;
-}
-
-/* The broker that ran is killed, another one opened on the folder, which must be sound. */
-static void move_to(struct rig *g, const char *dir)
-{
-    rig_kill(g);
-    rig_fail(g, 0, false);
-    g->dir = dir;
-    ck_assert_int_eq(io_list(g->disk, dir, verify_folder, g), 0);
-    g->view = meta_store_free(g->view);
-    g->view = meta_store_new();
-    rig_open(g);
-    rig_run(g);
-}
-
-static bool there(struct rig *g, const char *path)
-{
-    struct io_file *f = NULL;
-    int r = io_open(g->disk, path, IO_READ, &f);
-    ck_assert_int_eq(io_close(f), 0);
-    return r != IO_MISSING;
-}
+#include "test/unit/broker/snap.h"
 
 static void on_commit(struct broker_group *req)
 {
@@ -132,7 +57,7 @@ START_TEST(restores_one_moment)
     for (uint64_t i = 0; i < 40; i++)
         ck_assert_int_eq(rig_put_tag(&g, "t", i), (int64_t)i);
     commit(&g, "t", 33);
-    ck_assert_int_eq(snapshot_make(&g, SNAP, &a), BROKER_OK);
+    ck_assert_int_eq(snap_make(&g, SNAP_DIR, &a), BROKER_OK);
     ck_assert_uint_gt(a.req.linked_size, a.req.copied_size);
     ck_assert_int_eq(a.req.partition_count, 3); /* __meta, t-0, __consumer_offsets-0 */
     for (uint64_t i = 40; i < 60; i++)
@@ -140,10 +65,10 @@ START_TEST(restores_one_moment)
     commit(&g, "t", 60);
     rig_create(&g, "later", 1, NULL);
     ck_assert_int_eq(rig_delete(&g, "empty"), BROKER_OK);
-    ck_assert_int_eq(restore(&g, SNAP, NEW, &r), 0);
+    ck_assert_int_eq(snap_restore(&g, SNAP_DIR, SNAP_NEW, &r), 0);
     ck_assert_uint_eq(r.partitions, 3);
-    ck_assert(!there(&g, NEW ".partial"));
-    move_to(&g, NEW);
+    ck_assert(!snap_there(&g, SNAP_NEW ".partial"));
+    snap_move_to(&g, SNAP_NEW);
     ck_assert_int_eq(rig_end(&g, "t", 0), 40);
     for (int64_t i = 0; i < 40; i++)
         ck_assert_uint_eq(rig_tag_at(&g, "t", 0, i), (uint64_t)i);
@@ -162,8 +87,8 @@ START_TEST(restores_one_moment)
     for (int64_t i = 0; i < 60; i++)
         ck_assert_uint_eq(rig_tag_at(&g, "t", 0, i), (uint64_t)i);
     ck_assert_int_eq(committed(&g, "t"), 60);
-    ck_assert_int_eq(restore(&g, SNAP, "/again", NULL), 0); /* nobody wrote into it */
-    move_to(&g, "/again");
+    ck_assert_int_eq(snap_restore(&g, SNAP_DIR, "/again", NULL), 0); /* nobody wrote into it */
+    snap_move_to(&g, "/again");
     ck_assert_int_eq(rig_end(&g, "t", 0), 40);
     rig_deinit(&g);
 }
@@ -182,22 +107,22 @@ START_TEST(copies_tails_only)
         (void)rig_put_tag(&g, "t", i);
         (void)rig_put_tag(&g, "u", i);
     }
-    ck_assert_int_eq(snapshot_make(&g, SNAP, &a), BROKER_OK);
+    ck_assert_int_eq(snap_make(&g, SNAP_DIR, &a), BROKER_OK);
     clock_fake_advance(&g.clock, 10);
-    ck_assert_int_eq(snapshot_make(&g, SNAP "2", &b), BROKER_OK);
+    ck_assert_int_eq(snap_make(&g, SNAP_DIR "2", &b), BROKER_OK);
     ck_assert_uint_eq(b.req.copied_size, 0);
     ck_assert_uint_eq(b.req.linked_size, a.req.linked_size + a.req.copied_size);
     (void)rig_put_tag(&g, "t", 20);
     clock_fake_advance(&g.clock, 10);
-    ck_assert_int_eq(snapshot_make(&g, SNAP "3", &c), BROKER_OK);
+    ck_assert_int_eq(snap_make(&g, SNAP_DIR "3", &c), BROKER_OK);
     ck_assert_uint_gt(c.req.copied_size, 0);
     ck_assert_uint_lt(c.req.copied_size, a.req.copied_size);
     rig_reopen(&g, false); /* another run: it trusts no earlier one */
     clock_fake_advance(&g.clock, 10);
-    ck_assert_int_eq(snapshot_make(&g, SNAP "4", &b), BROKER_OK);
+    ck_assert_int_eq(snap_make(&g, SNAP_DIR "4", &b), BROKER_OK);
     ck_assert_uint_gt(b.req.copied_size, c.req.copied_size);
-    ck_assert_int_eq(restore(&g, SNAP "3", NEW, NULL), 0);
-    move_to(&g, NEW);
+    ck_assert_int_eq(snap_restore(&g, SNAP_DIR "3", SNAP_NEW, NULL), 0);
+    snap_move_to(&g, SNAP_NEW);
     ck_assert_int_eq(rig_end(&g, "t", 0), 21);
     ck_assert_int_eq(rig_end(&g, "u", 0), 20);
     rig_deinit(&g);
@@ -215,12 +140,12 @@ START_TEST(seals_large_segments)
     struct rig_batch b = {.value_size = 900000};
     for (unsigned i = 0; i < 20; i++)
         ck_assert_int_eq(rig_put(&g, "t", 0, &b, NULL), BROKER_OK);
-    ck_assert_int_eq(snapshot_make(&g, SNAP, &a), BROKER_OK);
+    ck_assert_int_eq(snap_make(&g, SNAP_DIR, &a), BROKER_OK);
     ck_assert_uint_gt(a.req.linked_size, 18000000);
     ck_assert_uint_lt(a.req.copied_size, 10000);
     ck_assert_int_eq(rig_put_tag(&g, "t", 7), 20);
-    ck_assert_int_eq(restore(&g, SNAP, NEW, NULL), 0);
-    move_to(&g, NEW);
+    ck_assert_int_eq(snap_restore(&g, SNAP_DIR, SNAP_NEW, NULL), 0);
+    snap_move_to(&g, SNAP_NEW);
     ck_assert_int_eq(rig_end(&g, "t", 0), 20);
     rig_deinit(&g);
 }
@@ -237,23 +162,23 @@ START_TEST(refuses)
     rig_create(&g, "t", 1, NULL);
     (void)rig_put_tag(&g, "t", 1);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        ck_assert_int_eq(snapshot_make(&g, bad[i], &a), BROKER_BAD_REQUEST);
+        ck_assert_int_eq(snap_make(&g, bad[i], &a), BROKER_BAD_REQUEST);
         ck_assert_str_ne(a.req.message, "");
     }
-    ck_assert_int_eq(snapshot_make(&g, "/none/snap", &a), BROKER_BAD_REQUEST);
+    ck_assert_int_eq(snap_make(&g, "/none/snap", &a), BROKER_BAD_REQUEST);
     ck_assert_str_eq(a.req.message, "no folder around /none/snap");
     ck_assert_int_eq(io_mkdir(g.disk, "/there"), 0);
-    ck_assert_int_eq(snapshot_make(&g, "/there", &a), BROKER_TOPIC_EXISTS);
-    ck_assert_int_eq(io_mkdir(g.disk, SNAP ".partial"), 0);
-    ck_assert_int_eq(io_mkdir(g.disk, SNAP ".partial/x"), 0);
-    ck_assert_int_eq(snapshot_make(&g, SNAP, &a), BROKER_BAD_REQUEST); /* not ours: it stays */
-    ck_assert_int_eq(io_rmdir(g.disk, SNAP ".partial/x"), 0);
+    ck_assert_int_eq(snap_make(&g, "/there", &a), BROKER_TOPIC_EXISTS);
+    ck_assert_int_eq(io_mkdir(g.disk, SNAP_DIR ".partial"), 0);
+    ck_assert_int_eq(io_mkdir(g.disk, SNAP_DIR ".partial/x"), 0);
+    ck_assert_int_eq(snap_make(&g, SNAP_DIR, &a), BROKER_BAD_REQUEST); /* not ours: it stays */
+    ck_assert_int_eq(io_rmdir(g.disk, SNAP_DIR ".partial/x"), 0);
     ck_assert_int_eq(io_mkdir(g.disk, RIG_DIR "/.s"), 0);
-    ck_assert_int_eq(snapshot_make(&g, RIG_DIR "/.s/one", &a), BROKER_OK);
-    ck_assert_int_eq(restore(&g, "/there", NEW, NULL), SNAPSHOT_DAMAGED);
-    ck_assert_int_eq(restore(&g, RIG_DIR "/.s/one", RIG_DIR, NULL), SNAPSHOT_BUSY);
-    ck_assert_int_eq(restore(&g, RIG_DIR "/.s/one", "/none/new", NULL), IO_MISSING);
-    ck_assert_int_eq(restore(&g, RIG_DIR "/.s/one", "/there", NULL), 0); /* empty: fine */
+    ck_assert_int_eq(snap_make(&g, RIG_DIR "/.s/one", &a), BROKER_OK);
+    ck_assert_int_eq(snap_restore(&g, "/there", SNAP_NEW, NULL), SNAPSHOT_DAMAGED);
+    ck_assert_int_eq(snap_restore(&g, RIG_DIR "/.s/one", RIG_DIR, NULL), SNAPSHOT_BUSY);
+    ck_assert_int_eq(snap_restore(&g, RIG_DIR "/.s/one", "/none/new", NULL), IO_MISSING);
+    ck_assert_int_eq(snap_restore(&g, RIG_DIR "/.s/one", "/there", NULL), 0); /* empty: fine */
     rig_kill(&g);
     g.dir = RIG_DIR "/.s/one";
     ck_assert_int_eq(rig_try_open(&g), BROKER_OPEN_SNAPSHOT);
@@ -269,17 +194,17 @@ START_TEST(finds_damage)
     rig_open(&g);
     rig_create(&g, "t", 1, NULL);
     (void)rig_put_tag(&g, "t", 1);
-    ck_assert_int_eq(snapshot_make(&g, SNAP, NULL), BROKER_OK);
+    ck_assert_int_eq(snap_make(&g, SNAP_DIR, NULL), BROKER_OK);
     for (size_t i = 0; i < 3; i++) {
         char path[64];
-        (void)snprintf(path, sizeof path, SNAP "%s", files[i]);
+        (void)snprintf(path, sizeof path, SNAP_DIR "%s", files[i]);
         ck_assert_int_eq(io_crash_flip(g.disk, path, 20, 3), 0);
-        ck_assert_int_eq(restore(&g, SNAP, NEW, NULL), SNAPSHOT_DAMAGED);
-        ck_assert(!there(&g, NEW) && !there(&g, NEW ".partial"));
+        ck_assert_int_eq(snap_restore(&g, SNAP_DIR, SNAP_NEW, NULL), SNAPSHOT_DAMAGED);
+        ck_assert(!snap_there(&g, SNAP_NEW) && !snap_there(&g, SNAP_NEW ".partial"));
         ck_assert_int_eq(io_crash_flip(g.disk, path, 20, 3), 0);
     }
-    ck_assert_int_eq(io_unlink(g.disk, SNAP "/t-0/00000000000000000000.log"), 0);
-    ck_assert_int_eq(restore(&g, SNAP, NEW, NULL), SNAPSHOT_DAMAGED);
+    ck_assert_int_eq(io_unlink(g.disk, SNAP_DIR "/t-0/00000000000000000000.log"), 0);
+    ck_assert_int_eq(snap_restore(&g, SNAP_DIR, SNAP_NEW, NULL), SNAPSHOT_DAMAGED);
     rig_deinit(&g);
 }
 END_TEST
@@ -365,7 +290,7 @@ START_TEST(under_load_by_seed)
         struct load l;
         load_begin(&g, &l, seed);
         struct moment before = moment_of(&l);
-        struct rig_admin *a = snapshot_start(&g, SNAP);
+        struct rig_admin *a = snap_start(&g, SNAP_DIR);
         load_run(&l, 60);
         load_settle(&l);
         rig_run(&g);
@@ -380,8 +305,8 @@ START_TEST(under_load_by_seed)
             rig_open(&g);
             load_check(&l);
         }
-        ck_assert_int_eq(restore(&g, SNAP, NEW, NULL), 0);
-        move_to(&g, NEW);
+        ck_assert_int_eq(snap_restore(&g, SNAP_DIR, SNAP_NEW, NULL), 0);
+        snap_move_to(&g, SNAP_NEW);
         judge(&g, &l, &before);
         rig_deinit(&g);
         load_deinit(&l);
@@ -405,18 +330,18 @@ START_TEST(one_call_fails)
         moment_ends(&before, &l);
         rig_fail(&g, n, false);
         struct rig_admin a;
-        enum broker_status s = snapshot_make(&g, SNAP, &a);
+        enum broker_status s = snap_make(&g, SNAP_DIR, &a);
         bool reached = io_fault_calls(g.fault) >= n;
         rig_fail(&g, 0, false);
         ck_assert_uint_eq(g.fatals, 0);
         failed += s != BROKER_OK;
         if (s != BROKER_OK) {
             /* the last step may fail with the name there, and the snapshot whole */
-            bool stands = there(&g, SNAP);
-            ck_assert_int_eq(snapshot_make(&g, stands ? SNAP "2" : SNAP, &a), BROKER_OK);
+            bool stands = snap_there(&g, SNAP_DIR);
+            ck_assert_int_eq(snap_make(&g, stands ? SNAP_DIR "2" : SNAP_DIR, &a), BROKER_OK);
         }
-        ck_assert_int_eq(restore(&g, SNAP, NEW, NULL), 0);
-        move_to(&g, NEW);
+        ck_assert_int_eq(snap_restore(&g, SNAP_DIR, SNAP_NEW, NULL), 0);
+        snap_move_to(&g, SNAP_NEW);
         judge(&g, &l, &before);
         rig_deinit(&g);
         load_deinit(&l);
@@ -440,7 +365,7 @@ START_TEST(cut_at_any_call)
         struct moment before = moment_of(&l);
         moment_ends(&before, &l);
         rig_fail(&g, n, true);
-        struct rig_admin *a = snapshot_start(&g, SNAP);
+        struct rig_admin *a = snap_start(&g, SNAP_DIR);
         for (unsigned i = 0; i < 50 && g.fatals == 0 && a->done == 0; i++) {
             work_drain(g.work);
             rig_turn(&g);
@@ -452,16 +377,16 @@ START_TEST(cut_at_any_call)
         load_crashed(&l, true);
         rig_open(&g);
         load_check(&l);
-        bool stands = there(&g, SNAP);
+        bool stands = snap_there(&g, SNAP_DIR);
         ck_assert(stands || !answered);
         nothing += !stands;
         whole += stands;
         if (stands) {
-            ck_assert_int_eq(restore(&g, SNAP, NEW, NULL), 0);
-            move_to(&g, NEW);
+            ck_assert_int_eq(snap_restore(&g, SNAP_DIR, SNAP_NEW, NULL), 0);
+            snap_move_to(&g, SNAP_NEW);
             judge(&g, &l, &before);
         } else { /* what was left is in nobody's way */
-            ck_assert_int_eq(snapshot_make(&g, SNAP, NULL), BROKER_OK);
+            ck_assert_int_eq(snap_make(&g, SNAP_DIR, NULL), BROKER_OK);
         }
         rig_deinit(&g);
         load_deinit(&l);
@@ -483,23 +408,23 @@ START_TEST(restore_fails)
     load_settle(&l);
     struct moment before = moment_of(&l);
     moment_ends(&before, &l);
-    ck_assert_int_eq(snapshot_make(&g, SNAP, NULL), BROKER_OK);
+    ck_assert_int_eq(snap_make(&g, SNAP_DIR, NULL), BROKER_OK);
     rig_kill(&g);
     for (uint64_t n = 1;; n++) {
         rig_fail(&g, n, false);
-        int r = restore(&g, SNAP, NEW, NULL);
+        int r = snap_restore(&g, SNAP_DIR, SNAP_NEW, NULL);
         bool reached = io_fault_calls(g.fault) >= n;
         if (!reached) {
             ck_assert_int_eq(r, 0);
             break;
         }
         failed += r != 0;
-        if (there(&g, NEW)) /* the very last sync */
+        if (snap_there(&g, SNAP_NEW)) /* the very last sync */
             break;
     }
     ck_assert_uint_gt(failed, 20);
     rig_open(&g);
-    move_to(&g, NEW);
+    snap_move_to(&g, SNAP_NEW);
     judge(&g, &l, &before);
     rig_deinit(&g);
     load_deinit(&l);
@@ -518,7 +443,7 @@ START_TEST(retention_is_faster)
         rig_create(&g, "t", 1, NULL);
         for (uint64_t i = 0; i < 60; i++)
             (void)rig_put_tag(&g, "t", i);
-        struct rig_admin *a = snapshot_start(&g, SNAP);
+        struct rig_admin *a = snap_start(&g, SNAP_DIR);
         rig_turn(&g); /* taken; the worker has not begun */
         struct rig_admin trim;
         rig_admin_init(&trim, BROKER_TOPIC_TRIM, "t");
@@ -531,8 +456,8 @@ START_TEST(retention_is_faster)
         ck_assert_int_eq(trim.req.status, BROKER_OK);
         ck_assert_int_eq(a->req.status, BROKER_OK);
         free(a);
-        ck_assert_int_eq(restore(&g, SNAP, NEW, NULL), 0);
-        move_to(&g, NEW);
+        ck_assert_int_eq(snap_restore(&g, SNAP_DIR, SNAP_NEW, NULL), 0);
+        snap_move_to(&g, SNAP_NEW);
         ck_assert_int_eq(rig_end(&g, "t", 0), 60);
         int64_t start = rig_start(&g, "t", 0);
         ck_assert(start == 0 || start == 50);
@@ -558,8 +483,8 @@ START_TEST(gives_up)
     for (uint64_t i = 0; i < 60; i++)
         (void)rig_put_tag(&g, "t", i);
     ck_assert_int_eq(io_unlink(g.disk, RIG_DIR "/t-0/00000000000000000000.log"), 0);
-    ck_assert_int_eq(snapshot_make(&g, SNAP, &a), BROKER_BUSY);
-    ck_assert(!there(&g, SNAP) && !there(&g, SNAP ".partial"));
+    ck_assert_int_eq(snap_make(&g, SNAP_DIR, &a), BROKER_BUSY);
+    ck_assert(!snap_there(&g, SNAP_DIR) && !snap_there(&g, SNAP_DIR ".partial"));
     rig_deinit(&g);
 }
 END_TEST
@@ -572,8 +497,8 @@ START_TEST(stops_in_between)
         rig_open(&g);
         rig_create(&g, "t", 3, NULL);
         (void)rig_put_tag(&g, "t", 1);
-        struct rig_admin *a = snapshot_start(&g, SNAP);
-        struct rig_admin *b = snapshot_start(&g, SNAP "2");
+        struct rig_admin *a = snap_start(&g, SNAP_DIR);
+        struct rig_admin *b = snap_start(&g, SNAP_DIR "2");
         for (unsigned i = 0; i < turns; i++) {
             rig_turn(&g);
             (void)work_sim_step(g.work);
@@ -583,8 +508,8 @@ START_TEST(stops_in_between)
         ck_assert(broker_stopped(g.broker) && a->done == 1 && b->done == 1);
         ck_assert_int_eq(b->req.status, BROKER_BUSY);
         ck_assert(a->req.status == BROKER_OK || a->req.status == BROKER_STOPPING);
-        ck_assert_int_eq(there(&g, SNAP), a->req.status == BROKER_OK);
-        ck_assert(!there(&g, SNAP ".partial"));
+        ck_assert_int_eq(snap_there(&g, SNAP_DIR), a->req.status == BROKER_OK);
+        ck_assert(!snap_there(&g, SNAP_DIR ".partial"));
         free(a);
         free(b);
         rig_deinit(&g);
