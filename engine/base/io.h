@@ -60,6 +60,7 @@ struct io_ops {
     int (*open)(struct io *io, const char *path, unsigned flags, struct io_file **out);
     int (*close)(struct io_file *f);
     int (*size)(struct io_file *f, uint64_t *out);
+    int (*names)(struct io_file *f, uint64_t *out);
     int (*pread)(struct io_file *f, void *p, size_t size, uint64_t pos, size_t *got);
     int (*pwritev)(struct io_file *f, const struct iovec *v, int count, uint64_t pos);
     int (*fallocate)(struct io_file *f, uint64_t pos, uint64_t size);
@@ -106,6 +107,13 @@ CLEANUP_DEFINE(io_close, struct io_file, io_close);
 static inline MUST_CHECK int io_size(struct io_file *f, uint64_t *out)
 {
     return f->io->ops->size(f, out);
+}
+
+/* How many names the file has: more than one when somebody linked it (io_link), none when it was
+ * removed. */
+static inline MUST_CHECK int io_names(struct io_file *f, uint64_t *out)
+{
+    return f->io->ops->names(f, out);
 }
 
 /* Reads up to size bytes; *got < size only at the end of the file. */

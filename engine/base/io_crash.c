@@ -377,6 +377,22 @@ static int io_crash_size(struct io_file *f, uint64_t *out)
     return r;
 }
 
+static int io_crash_links(struct io_file *f, uint64_t *out)
+{
+    struct io_crash *c CLEANUP(io_crash_leave) = io_crash_enter(f->io);
+    struct io_crash_node *node;
+    size_t open = 0;
+    int r = io_crash_node_of(f, 0, &node);
+    if (r != 0)
+        return r;
+    LIST_EACH (link, &c->files) {
+        open += LIST_ENTRY(link, struct io_crash_file, link)->node == node;
+    }
+    ASSERT(open > 0 && node->live >= open);
+    *out = node->live - open;
+    return 0;
+}
+
 static int io_crash_pread(struct io_file *f, void *p, size_t size, uint64_t pos, size_t *got)
 {
     ASSERT(got != NULL);
@@ -699,6 +715,7 @@ static const struct io_ops io_crash_ops = {
     .open = io_crash_open,
     .close = io_crash_close,
     .size = io_crash_size,
+    .names = io_crash_links,
     .pread = io_crash_pread,
     .pwritev = io_crash_pwritev,
     .fallocate = io_crash_fallocate,

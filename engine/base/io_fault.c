@@ -95,6 +95,13 @@ static int io_fault_size(struct io_file *f, uint64_t *out)
     return r != 0 ? r : io_size(io_fault_inner(f), out);
 }
 
+static int io_fault_names(struct io_file *f, uint64_t *out)
+{
+    ASSERT(out != NULL);
+    int r = io_fault_next(f->io);
+    return r != 0 ? r : io_names(io_fault_inner(f), out);
+}
+
 static int io_fault_pread(struct io_file *f, void *p, size_t size, uint64_t pos, size_t *got)
 {
     ASSERT(got != NULL);
@@ -273,6 +280,7 @@ static const struct io_ops io_fault_ops = {
     .open = io_fault_open,
     .close = io_fault_close,
     .size = io_fault_size,
+    .names = io_fault_names,
     .pread = io_fault_pread,
     .pwritev = io_fault_pwritev,
     .fallocate = io_fault_fallocate,

@@ -159,6 +159,16 @@ static int io_real_size(struct io_file *f, uint64_t *out)
     return 0;
 }
 
+static int io_real_names(struct io_file *f, uint64_t *out)
+{
+    struct stat st;
+    if (fstat(io_real_fd(f), &st) < 0)
+        return -errno;
+    ASSERT(out != NULL);
+    *out = (uint64_t)st.st_nlink;
+    return 0;
+}
+
 static int io_real_pread(struct io_file *f, void *p, size_t size, uint64_t pos, size_t *got)
 {
     int fd = io_real_fd(f);
@@ -563,6 +573,7 @@ static const struct io_ops io_real_ops = {
     .open = io_real_open,
     .close = io_real_close,
     .size = io_real_size,
+    .names = io_real_names,
     .pread = io_real_pread,
     .pwritev = io_real_pwritev,
     .fallocate = io_real_fallocate,

@@ -354,3 +354,54 @@ int copy_fill(struct io *io, struct copy *c, const char *same, struct copy_files
     ASSERT(r <= 0 || r == COPY_MOVED || r == IO_FULL || r == IO_EXISTS || r == IO_MISSING);
     return r;
 }
+
+/* --- a file of its own --- */
+
+static int copy_own_replace(struct io *io, const char *dir, int64_t base, const char *tmp)
+{
+    static const char *const suffixes[] = {"timeindex", "index"};
+    struct buf path CLEANUP(buf_deinit) = {0};
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < 2; i++) {
+        struct buf index CLEANUP(buf_deinit) = {0};
+        state_segment_path(&index, dir, base, suffixes[i]);
+        r = io_unlink(io, (const char *)index.p);
+        r = r == IO_MISSING ? 0 : r;
+    }
+    state_segment_path(&path, dir, base, "log");
+    if (r == 0)
+        r = io_rename(io, tmp, (const char *)path.p);
+    if (r == 0)
+        r = io_sync_dir(io, dir);
+    ASSERT(r <= 0 || r == IO_FULL || r == IO_MISSING);
+    return r == IO_MISSING ? -ENOENT : r;
+}
+
+int copy_own(struct io *io, const char *dir, int64_t base)
+{
+    struct buf path CLEANUP(buf_deinit) = {0}, tmp CLEANUP(buf_deinit) = {0};
+    struct io_file *f CLEANUP(io_close_cleanup) = NULL;
+    struct copy_files files = {.count = 0};
+    uint64_t names = 0, size = 0;
+    ASSERT(base >= 0);
+    state_segment_path(&path, dir, base, "log");
+    state_segment_path(&tmp, dir, base, "log.tmp");
+    int r = io_open(io, (const char *)path.p, IO_READ, &f);
+    if (r == 0)
+        r = io_names(f, &names);
+    if (r == 0)
+        r = io_size(f, &size);
+    if (r != 0 || names <= 1)
+        return r;
+    r = io_unlink(io, (const char *)tmp.p); /* of one that was interrupted */
+    if (r == 0 || r == IO_MISSING)
+        r = copy_file(io, (const char *)path.p, (const char *)tmp.p, size, &files);
+    int synced = copy_sync(io, &files);
+    r = r != 0 ? r : synced;
+    if (r == 0)
+        return copy_own_replace(io, dir, base, (const char *)tmp.p);
+    int left = io_unlink(io, (const char *)tmp.p);
+    ASSERT(r != IO_EXISTS);
+    (void)left; /* the next start removes it */
+    return r;
+}

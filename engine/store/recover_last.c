@@ -11,6 +11,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/cleanup.h"
 #include "engine/base/guard.h"
+#include "engine/store/copy.h"
 #include "engine/store/index.h"
 #include "engine/store/recover_priv.h"
 #include "engine/store/scan.h"
@@ -337,6 +338,22 @@ static int recover_settle(struct recover *c, const struct recover_scan *n)
     return r == IO_MISSING ? -ENOENT : r;
 }
 
+/* It will be written: a snapshot that linked it when it was sealed, before a power cut lost what
+ * came behind it, keeps its bytes. */
+static int recover_own_last(struct recover *c, const struct segment *s, const char *path)
+{
+    uint64_t names = 0;
+    int r = io_names(c->file, &names);
+    if (r != 0 || names <= 1)
+        return r;
+    ASSERT(!c->o->read_only);
+    r = io_close(c->file);
+    c->file = NULL;
+    if (r == 0)
+        r = copy_own(c->io, c->o->dir, s->base);
+    return r != 0 ? r : io_open(c->io, path, IO_READ | IO_WRITE, &c->file);
+}
+
 static int recover_open_last(struct recover *c, const struct segment *s, uint64_t *size)
 {
     struct buf path CLEANUP(buf_deinit) = {0};
@@ -344,6 +361,8 @@ static int recover_open_last(struct recover *c, const struct segment *s, uint64_
     state_segment_path(&path, c->o->dir, s->base, "log");
     unsigned flags = c->o->read_only ? IO_READ : IO_READ | IO_WRITE;
     int r = io_open(c->io, (const char *)path.p, flags, &c->file);
+    if (r == 0 && !c->o->read_only)
+        r = recover_own_last(c, s, (const char *)path.p);
     if (r == 0)
         r = io_size(c->file, size);
     if (r == 0 && *size > 0)

@@ -9,6 +9,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/cleanup.h"
 #include "engine/base/guard.h"
+#include "engine/store/copy.h"
 #include "engine/store/part_priv.h"
 #include "engine/store/scan.h"
 
@@ -153,9 +154,11 @@ static int truncate_run(struct part *p, int64_t offset, int64_t *end)
     ASSERT(w.end <= offset);
     ASSERT(w.end >= s->base);
     if (r == 0)
+        r = copy_own(p->store->io, p->dir, s->base);
+    if (r == 0)
         r = truncate_state(p, s, &w);
     if (r != 0)
-        return r;
+        return r == IO_MISSING ? -ENOENT : r;
     r = truncate_snapshots(p, w.end);
     if (r == 0)
         r = truncate_segments(p, s->base);

@@ -3,6 +3,7 @@
  * truncate: takes the end of a closed partition back to an offset, as a follower does whose
  * leader's log took another way.
  *
+ *   0  a segment to be cut that a snapshot shares is copied first (copy_own)
  *   1  the state file gets the new end as its recovery point, newer snapshots go
  *   2  segments beyond are unlinked, newest first; the folder is synced
  *   3  the rest of the segment with the new end is zeroed and synced

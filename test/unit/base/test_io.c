@@ -358,10 +358,21 @@ START_TEST(links)
     ck_assert_int_eq(io_link(t.io, test_io_path("a"), test_io_path("b")), 0);
     ck_assert_int_eq(io_link(t.io, test_io_path("a"), test_io_path("b")), IO_EXISTS);
     ck_assert_int_eq(test_io_write(a, "two", 3, 1), 0); /* both names are one file */
+    uint64_t names = 0;
+    ck_assert_int_eq(io_names(a, &names), 0);
+    ck_assert_uint_eq(names, 2);
     ck_assert_int_eq(io_unlink(t.io, test_io_path("a")), 0);
     struct io_file *b = NULL;
     ck_assert_int_eq(io_open(t.io, test_io_path("b"), IO_READ, &b), 0);
     test_io_expect(b, 0, "otwo", 4);
+    ck_assert_int_eq(io_names(b, &names), 0);
+    ck_assert_uint_eq(names, 1);
+    ck_assert_int_eq(io_rename(t.io, test_io_path("b"), test_io_path("c")), 0);
+    ck_assert_int_eq(io_names(a, &names), 0);
+    ck_assert_uint_eq(names, 1);
+    ck_assert_int_eq(io_unlink(t.io, test_io_path("c")), 0);
+    ck_assert_int_eq(io_names(a, &names), 0);
+    ck_assert_uint_eq(names, 0);
     ck_assert_int_eq(io_close(a), 0);
     ck_assert_int_eq(io_close(b), 0);
     ck_assert_int_eq(io_mkdir(t.io, test_io_path("d")), 0);

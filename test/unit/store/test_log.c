@@ -7,6 +7,7 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "test/unit/store/rig.h"
 
@@ -266,6 +267,130 @@ START_TEST(test_truncate)
 }
 END_TEST
 
+/* Gives the files of a log folder second names, as a snapshot does; returns their bytes. */
+static int share_one(void *ctx, const char *name, enum io_kind kind)
+{
+    struct rig *g = ctx;
+    char from[256], to[256];
+    size_t size = strlen(name);
+    ck_assert_int_eq(kind, IO_KIND_FILE);
+    if (size < 4 || (strcmp(name + size - 4, ".log") != 0 && strcmp(name + size - 5, "index") != 0))
+        return 0;
+    (void)snprintf(from, sizeof from, "%s/%s", g->dir, name);
+    (void)snprintf(to, sizeof to, "%s.shared/%s", g->dir, name);
+    ck_assert_int_eq(io_link(g->io, from, to), 0);
+    return 0;
+}
+
+static int bytes_of_one(void *ctx, const char *name, enum io_kind kind)
+{
+    struct rig *g = ((void **)ctx)[0];
+    struct buf *out = ((void **)ctx)[1];
+    char path[256];
+    ck_assert_int_eq(kind, IO_KIND_FILE);
+    (void)snprintf(path, sizeof path, "%s.shared/%s", g->dir, name);
+    buf_append(out, name, strlen(name));
+    ck_assert_int_eq(io_read_file(g->io, path, SIZE_MAX, out), 0);
+    return 0;
+}
+
+static void shared_bytes(struct rig *g, struct buf *out)
+{
+    char dir[128];
+    void *ctx[] = {g, out};
+    (void)snprintf(dir, sizeof dir, "%s.shared", g->dir);
+    ck_assert_int_eq(io_list(g->io, dir, bytes_of_one, ctx), 0);
+}
+
+static void share(struct rig *g, struct buf *out)
+{
+    char dir[128];
+    (void)snprintf(dir, sizeof dir, "%s.shared", g->dir);
+    ck_assert_int_eq(io_mkdir(g->io, dir), 0);
+    ck_assert_int_eq(io_list(g->io, g->dir, share_one, g), 0);
+    shared_bytes(g, out);
+    ck_assert_uint_gt(out->size, 1000);
+}
+
+static void share_check(struct rig *g, const struct buf *before)
+{
+    struct buf after = {0};
+    shared_bytes(g, &after);
+    ck_assert(before->size == after.size && memcmp(before->p, after.p, after.size) == 0);
+    buf_deinit(&after);
+}
+
+static int share_end_one(void *ctx, const char *name, enum io_kind kind)
+{
+    struct rig *g = ctx;
+    char path[256];
+    (void)kind;
+    (void)snprintf(path, sizeof path, "%s.shared/%s", g->dir, name);
+    return io_unlink(g->io, path);
+}
+
+static void share_ends(struct rig *g)
+{
+    char dir[128];
+    (void)snprintf(dir, sizeof dir, "%s.shared", g->dir);
+    ck_assert_int_eq(io_list(g->io, dir, share_end_one, g), 0);
+    ck_assert_int_eq(io_rmdir(g->io, dir), 0);
+}
+
+/* Cutting a segment, and writing on in it, changes nothing of what links it. */
+START_TEST(test_truncate_shared)
+{
+    struct rig g;
+    struct buf before = {0};
+    int64_t bases[64];
+    rig_init(&g, _i == 0);
+    struct log *l = open_log(&g);
+    put(l, 400, true);
+    ck_assert_uint_gt(rig_files(g.io, g.dir, "log", bases, 64), 4);
+    share(&g, &before);
+    int64_t middle = (bases[1] + bases[2]) / 2;
+    ck_assert(middle > bases[1] && middle < bases[2]);
+    ck_assert_int_eq(log_truncate(l, middle, RIG_TIME), 0);
+    ck_assert_int_eq(log_end(l), middle);
+    share_check(&g, &before); /* now: what is put in its place may be the same */
+    put(l, 40, true);
+    l = reopen(&g, l);
+    expect(l, 0, 1000);
+    put(l, 100, true);
+    ck_assert_int_eq(log_close(l), 0);
+    share_check(&g, &before);
+    share_ends(&g);
+    buf_deinit(&before);
+    rig_deinit(&g);
+}
+END_TEST
+
+/* The last segment has other names at the start: what is written goes into a file of its own. */
+START_TEST(test_last_is_shared)
+{
+    struct rig g;
+    struct buf before = {0};
+    rig_init(&g, _i == 0);
+    struct log *l = open_log(&g);
+    put(l, 43, true);
+    ck_assert_int_eq(log_close(l), 0);
+    share(&g, &before);
+    l = open_log(&g);
+    expect(l, 0, 43);
+    put(l, 5, true);
+    expect(l, 0, 48);
+    l = reopen(&g, l);
+    put(l, 100, true);
+    ck_assert_int_eq(log_end(l), 148);
+    expect(l, 0, 1000);
+    ck_assert_int_eq(log_close(l), 0);
+    share_check(&g, &before);
+    share_ends(&g);
+    buf_deinit(&before);
+    rig_deinit(&g);
+}
+END_TEST
+
 /* The log starts inside a batch; cut there, the batch goes, and with it the records before. */
 START_TEST(test_truncate_into_the_first_batch)
 {
@@ -401,6 +526,8 @@ int main(void)
     tcase_add_loop_test(c, test_find_time, 0, KINDS);
     tcase_add_loop_test(c, test_trim, 0, KINDS);
     tcase_add_loop_test(c, test_truncate, 0, KINDS);
+    tcase_add_loop_test(c, test_truncate_shared, 0, KINDS);
+    tcase_add_loop_test(c, test_last_is_shared, 0, KINDS);
     tcase_add_loop_test(c, test_truncate_into_the_first_batch, 0, KINDS);
     tcase_add_loop_test(c, test_producers, 0, KINDS);
     tcase_add_loop_test(c, test_close_drops_unsynced, 0, KINDS);
