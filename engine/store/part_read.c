@@ -179,11 +179,14 @@ static int part_cold(const struct part *p, const struct segment *s, uint64_t pos
     return PART_COLD;
 }
 
-/* Drops a reader that was mapped before the segment had an index, or had grown so far. */
-static void part_reader_refresh(struct segment *s)
+/* Drops a reader that was mapped before the segment had an index, or had grown so far. One that a
+ * swap holds stays: under its names there may be other files already (part_swap.c). */
+static void part_reader_refresh(const struct part *p, struct segment *s)
 {
     struct reader *r = s->reader;
     ASSERT(r == NULL || r->owner == &s->reader);
+    if (part_swap_covers(p, s->base))
+        return;
     if (r != NULL && ((s->index_ready > 0 && r->unindexed) || s->ready > r->log.size))
         reader_release(r);
 }
@@ -253,7 +256,7 @@ static int part_read_segment(struct part *p, size_t slot, const struct part_read
     size_t window = q->size_max + PART_READ_AHEAD;
     if (s->ready == 0)
         return part_read_nothing(p, slot);
-    part_reader_refresh(s);
+    part_reader_refresh(p, s);
     if (s->reader == NULL)
         return part_cold(p, s, 0, q->may_wait ? 0 : window, warm);
     struct reader *r = s->reader;

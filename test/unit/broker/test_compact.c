@@ -297,6 +297,57 @@ START_TEST(in_the_middle)
 }
 END_TEST
 
+static void read_last(struct rig *g)
+{
+    struct rig_fetch f;
+    rig_fetch_init(&f);
+    rig_fetch_add(&f, "t", 0, rig_end(g, "t", 0) - 1);
+    rig_fetch_run(g, &f);
+    ck_assert_int_eq(f.items[0].status, BROKER_OK);
+    broker_fetch_release(g->broker, &f.req);
+}
+
+/* A read while the files change under their names: of mappings that stood before, also of one that
+ * was made when the segment had no index yet. */
+START_TEST(read_during_a_swap)
+{
+    unsigned met = 0;
+    for (uint64_t seed = 0; seed < 60; seed++) {
+        struct rig g;
+        struct random random;
+        int64_t last[KEYS];
+        random_init(&random, seed);
+        rig_init(&g, seed, 0);
+        rig_set(&g, "log.segment.bytes", "1000");
+        rig_set(&g, "log.index.interval.bytes", "200");
+        rig_set(&g, "log.cleaner.backoff.ms", "1000");
+        rig_open(&g);
+        rig_create(&g, "t", 1, "cleanup.policy=compact");
+        for (int64_t i = 0; i < 60; i++) {
+            fill(&g, "t", i, 1);
+            if (random_below(&random, 5) == 0)
+                read_last(&g);
+        }
+        clock_fake_advance(&g.clock, 2000);
+        for (unsigned i = 0; i < 100; i++) {
+            (void)work_sim_step(g.work);
+            rig_turn(&g);
+            if (bpart(&g, "t")->part->swapping) {
+                met++;
+                (void)read_keys(&g, "t", last); /* the round ends meanwhile */
+                break;
+            }
+        }
+        (void)read_keys(&g, "t", last);
+        for (int64_t k = 0; k < KEYS; k++)
+            ck_assert_int_eq(last[k], 6 * (59 - (59 - k) % KEYS) + 1);
+        ck_assert_uint_eq(g.errors + g.warnings, 0);
+        rig_deinit(&g);
+    }
+    ck_assert_uint_gt(met, 30);
+}
+END_TEST
+
 /* --- it dies anywhere --- */
 
 struct keyed {
@@ -432,6 +483,7 @@ int main(void)
     tcase_add_test(t, with_retention);
     tcase_add_test(t, rate);
     tcase_add_test(t, in_the_middle);
+    tcase_add_test(t, read_during_a_swap);
     tcase_add_loop_test(t, deaths, 0, lasting != NULL && lasting[0] == '1' ? 1000 : 50);
     suite_add_tcase(s, t);
     return rig_main(s);
