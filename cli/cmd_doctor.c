@@ -29,19 +29,23 @@
 
 static const struct args_row cmd_doctor_rows[] = {
     {'t', "watch", "TIME", "measure rates for so long; default 2s"},
+    {'b', "bundle", "FILE", "also write a tar archive for a report about the broker"},
 };
 
 static const struct args_page cmd_doctor_page = {
     .command = "doctor",
-    .usage = "[--watch TIME]",
+    .usage = "[--watch TIME] [--bundle FILE]",
     .about =
         "Looks for trouble: disk, file system, time of a sync, descriptors, clock, advertised\n"
-        "addresses, lag and stuck groups, unbalanced partitions, days until the disk is full,\n"
-        "retention, settings that are rarely meant. Changes nothing. Exit 1 when something "
-        "failed.",
+        "addresses, lag and stuck groups, unbalanced partitions, members without partitions,\n"
+        "days until the disk is full, retention, settings that are rarely meant. Changes nothing.\n"
+        "Exit 1 when something failed.\n"
+        "A bundle has versions, findings, settings, topics, groups, metrics, state, machine and\n"
+        "the log's end; no records. Passwords are masked. Also when no broker answers.",
     ARGS_ROWS(cmd_doctor_rows),
     .examples = "  kauri doctor\n"
                 "  kauri doctor --watch 60s\n"
+                "  kauri doctor --bundle report.tar\n"
                 "  kauri doctor --json\n",
 };
 
@@ -57,13 +61,10 @@ void cmd_doctor_say(struct cmd_doctor *d, enum cmd_doctor_level level, const cha
     (void)vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     d->counts[level]++;
-    if (d->list != NULL) {
-        (void)json_array_append_new(d->list, json_pack("{s:s, s:s, s:s, s:s?}", "check", name,
-                                                       "status", words[level], "text", text, "hint",
-                                                       level == CMD_DOCTOR_OK ? NULL : hint));
-        return;
-    }
-    if (level == CMD_DOCTOR_OK && d->a->out.quiet)
+    (void)json_array_append_new(d->list, json_pack("{s:s, s:s, s:s, s:s?}", "check", name, "status",
+                                                   words[level], "text", text, "hint",
+                                                   level == CMD_DOCTOR_OK ? NULL : hint));
+    if (d->a->json || (level == CMD_DOCTOR_OK && d->a->out.quiet))
         return;
     (void)printf("%-7s  %-10s  %s\n", words[level], name, text);
     if (level != CMD_DOCTOR_OK && hint != NULL)
@@ -236,6 +237,25 @@ static void cmd_doctor_groups(struct cmd_doctor *d)
                        lag);
 }
 
+/* Partitions are what members share. */
+static void cmd_doctor_planning(struct cmd_doctor *d)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < d->now.group_count; i++) {
+        const struct survey_group *g = &d->now.groups[i];
+        if (g->partitions == 0 || g->members <= (uint32_t)g->partitions)
+            continue;
+        found++;
+        cmd_doctor_say(d, CMD_DOCTOR_WARNING, "planning",
+                       "kauri topic alter T --partitions N (keys move), or fewer members",
+                       "%s: %u members share %d partitions: %u have nothing to do", g->name,
+                       g->members, g->partitions, g->members - (uint32_t)g->partitions);
+    }
+    if (found == 0)
+        cmd_doctor_say(d, CMD_DOCTOR_OK, "planning", NULL,
+                       "no group has more members than partitions");
+}
+
 static void cmd_doctor_topics(struct cmd_doctor *d)
 {
     struct cmd_doctor_names n = {.count = 0};
@@ -274,13 +294,14 @@ static int cmd_doctor_look(struct cmd_doctor *d, struct cmd_client *c)
     cmd_doctor_retention(d);
     cmd_doctor_topics(d);
     cmd_doctor_balance(d);
+    cmd_doctor_planning(d);
     cmd_doctor_groups(d);
     return 0;
 }
 
 static void cmd_doctor_end(struct cmd_doctor *d, bool whole)
 {
-    if (d->list != NULL && whole)
+    if (d->a->json && whole)
         out_json(json_pack("{s:O, s:i, s:i}", "checks", d->list, "warnings",
                            (int)d->counts[CMD_DOCTOR_WARNING], "failed",
                            (int)d->counts[CMD_DOCTOR_FAILED]));
@@ -295,6 +316,10 @@ static void cmd_doctor_end(struct cmd_doctor *d, bool whole)
 static const char *cmd_doctor_take(void *ctx, int key, const char *value)
 {
     struct cmd_doctor *d = ctx;
+    if (key == 'b') {
+        d->bundle = value;
+        return value[0] != '\0' ? NULL : "a file";
+    }
     ASSERT(key == 't');
     return value_duration(value, &d->watch_ms) && d->watch_ms <= 3600000 ? NULL
                                                                          : "a time, at most 1h";
@@ -311,16 +336,20 @@ int cmd_doctor(struct args *a, int argc, char **argv)
         return cmd_args(r);
     if (first < argc)
         return cmd_args(args_usage(&cmd_doctor_page, a, "doctor takes no operands"));
+    d.list = json_array();
     r = cmd_open(a, &options, &c);
-    if (r != 0)
-        return r;
-    if (a->json)
-        d.list = json_array();
+    if (r != 0) {
+        int told =
+            r == CMD_NO_SERVER && d.bundle != NULL ? cmd_doctor_bundle(&d, NULL, d.bundle) : 0;
+        cmd_doctor_end(&d, false);
+        return told != 0 ? told : r;
+    }
     int error = cmd_doctor_look(&d, &c);
+    int told = d.bundle != NULL ? cmd_doctor_bundle(&d, error == 0 ? c.k : NULL, d.bundle) : 0;
     r = error != 0                        ? cmd_fail(a, &c, error, NULL)
         : d.counts[CMD_DOCTOR_FAILED] > 0 ? CMD_FAILED
                                           : CMD_DONE;
     cmd_doctor_end(&d, error == 0);
     cmd_close(&c);
-    return r;
+    return told != 0 ? told : r;
 }

@@ -146,7 +146,8 @@ static bool cmd_doctor_is_here(const struct kauri_broker_status *s)
 void cmd_doctor_machine(struct cmd_doctor *d)
 {
     const struct kauri_broker_status *s = &d->before.status;
-    if (!cmd_doctor_is_here(s)) {
+    d->here = cmd_doctor_is_here(s);
+    if (!d->here) {
         cmd_doctor_say(d, CMD_DOCTOR_OK, "machine", NULL,
                        "the broker runs elsewhere: its disk and its limits are not looked at");
         return;

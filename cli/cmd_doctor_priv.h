@@ -20,8 +20,10 @@ struct cmd_doctor {
     struct survey before;
     struct survey now;
     int64_t watch_ms;
-    int64_t wall_ms; /* here, when `now` was taken */
-    json_t *list;    /* owned; NULL: text */
+    const char *bundle; /* file to write; NULL: none */
+    int64_t wall_ms;    /* here, when `now` was taken */
+    json_t *list;       /* owned: findings */
+    bool here;          /* the broker runs on this machine, and we may look */
     size_t counts[CMD_DOCTOR_LEVEL_COUNT];
 };
 
@@ -36,3 +38,5 @@ int cmd_doctor_settings(struct cmd_doctor *d, struct kauri *k);
 /* Until watch_ms after the first survey. */
 void cmd_doctor_pause(const struct cmd_doctor *d);
 int64_t cmd_doctor_wall(void);
+/* Writes the archive to a new file; `k` NULL: nobody answers. An exit code after it was told. */
+int cmd_doctor_bundle(struct cmd_doctor *d, struct kauri *k, const char *path);

@@ -87,8 +87,14 @@ const struct survey_topic *survey_topic(const struct survey *s, const char *name
 static void survey_offset(struct survey *s, struct survey_group *g,
                           const struct kauri_group_offset *o, const char **last)
 {
-    if (o->offset < 0 || o->end < 0)
+    if (*last == NULL || strcmp(*last, o->topic) != 0) {
+        const struct survey_topic *t = survey_topic(s, o->topic);
+        g->partitions += t != NULL ? t->partitions : 0;
+    }
+    if (o->offset < 0 || o->end < 0) {
+        *last = o->topic;
         return;
+    }
     int64_t from = o->log_start > o->offset ? o->log_start : o->offset;
     int64_t lag = o->end > from ? o->end - from : 0;
     int64_t stands = lag > 0 && o->moved_ms >= 0 ? s->status.now_ms - o->moved_ms : 0;

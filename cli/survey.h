@@ -29,6 +29,7 @@ struct survey_group {
     char *name; /* owned */
     char state[32];
     uint32_t members;
+    int32_t partitions;  /* of the topics it has offsets for */
     int64_t lag;         /* in records; -1: not known */
     int64_t standing_ms; /* the longest that a partition with unread records has not moved */
     char standing[300];  /* which: "orders-1" */

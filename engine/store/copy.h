@@ -84,9 +84,9 @@ int copy_bytes(struct io *io, struct slice bytes, const char *to,
                struct copy_files *files) MUST_CHECK;
 /* Syncs and closes what is open; closes it in any case. */
 int copy_sync(struct io *io, struct copy_files *files) MUST_CHECK;
-/* Worker, the partition is not open. When the segment's log has other names it becomes a file of its
- * own, by a copy that takes its place, durably; its indexes, which are shared as well, go. 0,
- * IO_MISSING, IO_FULL (both: nothing changed) or -errno. Reads the whole file when it has. */
+/* Worker; nobody writes the segment. When its log has other names it becomes a file of its own, by
+ * a copy that takes its place, durably; its indexes, which are shared as well, go. 0, IO_MISSING,
+ * IO_FULL (both: nothing changed) or -errno. Reads the whole file when it has. */
 int copy_own(struct io *io, const char *dir, int64_t base) MUST_CHECK;
 /* True for an error of io_link that means "no links here". */
 bool copy_is_apart(int result);

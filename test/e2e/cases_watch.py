@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """watch: doctor, check, top (rows P6, P9, I8)."""
+import json
 import re
+import tarfile
 import tempfile
 
 import harness
@@ -33,6 +35,16 @@ def case_doctor(t):
     t.check.that("durability=os", "quick" in found.get(("durability", "warning"), {}).get("text", ""), list(found))
     t.check.that("P6: a hot partition", "partition 1 of skew" in found.get(("balance", "warning"), {}).get("text", ""),
                  list(found))
+    t.check.that("P6: no group has too many members", ("planning", "ok") in found, list(found))
+    pair = [broker.open("consume", "a", "-g", "pair", "-o", "start", "-q", stdout=harness.subprocess.DEVNULL)
+            for _ in range(2)]
+    harness.wait_for(lambda: ("planning", "warning") in findings(broker.run("doctor", "--watch", "0s", "--json")), 20)
+    found = findings(broker.run("doctor", "--watch", "0s", "--json"))
+    t.check.that("P6: two members, one partition", "pair: 2 members share 1 " in found.get(
+        ("planning", "warning"), {}).get("text", ""), list(found))
+    for child in pair:
+        child.terminate()
+        child.wait(20)
     feed = broker.open("produce", "a", "-q", stdin=harness.subprocess.PIPE)
     for _ in range(50):
         feed.stdin.write(b"0123456789" * 1000 + b"\n")
@@ -57,6 +69,52 @@ def case_doctor_places(t):
         t.check.that("memory is no disk", done.code == 1 and re.search(r"^failed +fs .*memory", done.text, re.M), done)
         t.check.that("the address", re.search(rf"^failed +advertised .*:{port} ", done.text, re.M), done)
         broker.stop()
+
+
+def members(path):
+    with tarfile.open(path) as tar:
+        return {m.name: tar.extractfile(m).read().decode(errors="replace") for m in tar.getmembers()}
+
+
+def case_bundle(t):
+    """What a report needs, in one file; no record, no password; also where nobody answers."""
+    port = harness.free_port()
+    broker = t.idle()
+    broker.start("--http", f"127.0.0.1:{port}")
+    broker.run("produce", "a", "-K", ":", data="key-of-a:text-of-a\n")
+    broker.run("consume", "a", "-g", "readers", "-o", "start", "-e")
+    broker.run("snapshot", broker.folder / "snap")  # of which its log tells
+    with open(broker.folder / "stderr", "ab") as log:
+        log.write(b"somebody else writes ssl.keystore.password=geheim1\n")
+    path = broker.folder / "report.tar"
+    done = broker.run("doctor", "--watch", "0s", "--bundle", path)
+    t.check.that("it is told", done.code == 0
+                 and re.search(rf"^{path}: \d+ files, .*look through", done.text, re.M), done)
+    t.check.equal("for nobody else", path.stat().st_mode & 0o777, 0o600)
+    files = members(path)
+    t.check.equal("files", sorted(files), ["README", "config.txt", "doctor.json", "groups.json", "log.txt",
+                                           "machine.txt", "metrics.txt", "state.json", "topics.json", "version.txt"])
+    for name, word in (("version.txt", "broker       kauri "), ("config.txt", "log.retention.hours="),
+                       ("metrics.txt", "kauri_"), ("machine.txt", "Max open files"), ("log.txt", "snapshot "),
+                       ("README", "topics, their partitions")):
+        t.check.that(f"{name} has it", word in files[name], files[name][:300])
+    t.check.equal("the topic", [row["partitions"][0]["end"] for row in json.loads(files["topics.json"])
+                                if row["topic"] == "a"], [1])
+    t.check.equal("the group", [row["group"] for row in json.loads(files["groups.json"])], ["readers"])
+    t.check.that("the findings", any(row["check"] == "disk" for row in json.loads(files["doctor.json"])))
+    t.check.that("the state", "topics" in json.loads(files["state.json"]), files["state.json"][:300])
+    whole = "".join(files.values())
+    t.check.that("no record is in it", "text-of-a" not in whole and "key-of-a" not in whole)
+    t.check.that("no password", "geheim1" not in whole and "********" in whole)
+    done = broker.run("doctor", "--watch", "0s", "--bundle", path)
+    t.check.that("never over a file", done.code == 3 and "exists" in done.errors.lower(), done)
+    done = broker.run("doctor", "--watch", "0s", "--json", "--bundle", broker.folder / "two.tar")
+    t.check.that("JSON stays JSON", done.code == 0 and done.json()["failed"] == 0, done)
+    broker.stop()
+    done = broker.plain("doctor", "--bundle", broker.folder / "three.tar", "-s", f"ipc://{broker.folder}/nobody")
+    files = members(broker.folder / "three.tar")
+    t.check.that("nobody answers", done.code == 4 and "does not answer" in files["version.txt"]
+                 and "could not be had" in files["README"] and "machine.txt" in files, done)
 
 
 def case_check(t):

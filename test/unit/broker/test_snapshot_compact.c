@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * test_snapshot_compact: a snapshot and compaction meet. Links are made by name, and a swap puts
- * other bytes under names, so no swap may begin before the snapshot's end; behind it compaction goes
- * on. What is restored is sound, and has the last state of every key at the moment it was taken.
+ * other bytes under names, so no swap may begin before the snapshot's end; then compaction goes on.
+ * What is restored is sound, and has the last state of every key at the moment it was taken.
  */
 #include <check.h>
 #include <stdlib.h>
