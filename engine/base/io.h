@@ -61,6 +61,7 @@ struct io_ops {
     int (*close)(struct io_file *f);
     int (*size)(struct io_file *f, uint64_t *out);
     int (*names)(struct io_file *f, uint64_t *out);
+    int (*modified)(struct io_file *f, int64_t *ms); /* NULL: no file has a time */
     int (*pread)(struct io_file *f, void *p, size_t size, uint64_t pos, size_t *got);
     int (*pwritev)(struct io_file *f, const struct iovec *v, int count, uint64_t pos);
     int (*fallocate)(struct io_file *f, uint64_t pos, uint64_t size);
@@ -114,6 +115,14 @@ static inline MUST_CHECK int io_size(struct io_file *f, uint64_t *out)
 static inline MUST_CHECK int io_names(struct io_file *f, uint64_t *out)
 {
     return f->io->ops->names(f, out);
+}
+
+/* When the file's bytes or size changed last, Unix ms, as the file system tells it; 0: it does
+ * not. */
+static inline MUST_CHECK int io_modified(struct io_file *f, int64_t *ms)
+{
+    *ms = 0;
+    return f->io->ops->modified != NULL ? f->io->ops->modified(f, ms) : 0;
 }
 
 /* Reads up to size bytes; *got < size only at the end of the file. */

@@ -102,6 +102,13 @@ static int io_fault_names(struct io_file *f, uint64_t *out)
     return r != 0 ? r : io_names(io_fault_inner(f), out);
 }
 
+static int io_fault_modified(struct io_file *f, int64_t *ms)
+{
+    ASSERT(ms != NULL);
+    int r = io_fault_next(f->io);
+    return r != 0 ? r : io_modified(io_fault_inner(f), ms);
+}
+
 static int io_fault_pread(struct io_file *f, void *p, size_t size, uint64_t pos, size_t *got)
 {
     ASSERT(got != NULL);
@@ -281,6 +288,7 @@ static const struct io_ops io_fault_ops = {
     .close = io_fault_close,
     .size = io_fault_size,
     .names = io_fault_names,
+    .modified = io_fault_modified,
     .pread = io_fault_pread,
     .pwritev = io_fault_pwritev,
     .fallocate = io_fault_fallocate,

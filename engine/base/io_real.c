@@ -169,6 +169,16 @@ static int io_real_names(struct io_file *f, uint64_t *out)
     return 0;
 }
 
+static int io_real_modified(struct io_file *f, int64_t *ms)
+{
+    struct stat st;
+    if (fstat(io_real_fd(f), &st) < 0)
+        return -errno;
+    ASSERT(st.st_mtim.tv_nsec >= 0 && st.st_mtim.tv_nsec < 1000000000);
+    *ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+    return 0;
+}
+
 static int io_real_pread(struct io_file *f, void *p, size_t size, uint64_t pos, size_t *got)
 {
     int fd = io_real_fd(f);
@@ -574,6 +584,7 @@ static const struct io_ops io_real_ops = {
     .close = io_real_close,
     .size = io_real_size,
     .names = io_real_names,
+    .modified = io_real_modified,
     .pread = io_real_pread,
     .pwritev = io_real_pwritev,
     .fallocate = io_real_fallocate,
