@@ -30,6 +30,7 @@ struct segment *part_add_segment(struct part *p, int64_t base)
     s->base = base;
     s->first_timestamp = BATCH_NO_TIMESTAMP;
     s->max_timestamp = BATCH_NO_TIMESTAMP;
+    s->appended_ms = INT64_MAX;
     p->segments[p->count++] = s;
     return s;
 }
@@ -113,6 +114,7 @@ struct part *part_close(struct part *p)
     producers_deinit(&p->producers);
     free(p->segments);
     free(p->damaged);
+    free(p->buried);
     free(p->dir);
     free(p);
     return NULL;
@@ -134,6 +136,7 @@ void part_check(const struct part *p)
     part_check_segments(p);
     ASSERT(p->log_start <= p->written && p->durable <= p->written); /* P2 */
     ASSERT(p->written <= p->reserved);
+    ASSERT(p->kept_start <= p->log_start); /* P8 */
     ASSERT(p->failed <= 0);
     int64_t next = p->reserved;
     size_t count = 0, size = 0;
@@ -231,7 +234,7 @@ void part_wait_cancel(struct part_wait *w)
 void part_trim(struct part *p, int64_t offset)
 {
     ASSERT(offset <= p->written);
-    if (offset > p->log_start && offset > p->trim_to)
+    if (offset > p->kept_start && offset > p->trim_to)
         p->trim_to = offset;
 }
 
@@ -276,6 +279,7 @@ struct part_round *part_round_take(struct part *p, bool sync, int64_t now_ms)
     r->old_snapshot = -1;
     r->saved_roll = p->roll;
     r->saved_generation = p->generation;
+    r->now_ms = now_ms;
     r->saved_count = p->count;
     if (p->count > 0)
         r->saved = *part_active(p);
@@ -350,7 +354,9 @@ static void part_remove_dropped(struct part *p, const struct part_round *r)
 {
     ASSERT(r->drop_count < p->count);
     for (size_t i = 0; i < r->drop_count; i++) {
-        ASSERT(p->segments[i]->base == r->drops[i]);
+        ASSERT(p->segments[i]->base == r->drops[i].base);
+        if (r->drops[i].bury)
+            part_bury(p, r->drops[i].base);
         part_free_segment(p->segments[i]);
     }
     p->count -= r->drop_count;
@@ -370,6 +376,7 @@ static void part_finish_control(struct part *p, struct part_round *r)
     if (r->dropped)
         part_remove_dropped(p, r);
     if (r->checkpointed) {
+        p->kept_start = r->log_start;
         p->checkpoint = r->end;
         p->since_checkpoint = 0;
         p->want_checkpoint = false;
@@ -378,8 +385,9 @@ static void part_finish_control(struct part *p, struct part_round *r)
             p->snapshots[0] = r->snapshot_offset;
         }
     }
-    if (p->trim_to <= p->log_start &&
-        (r->checkpointed || (p->count > 0 && p->segments[0]->base == p->log_start)))
+    if (p->count > 0 && p->segments[0]->base > p->kept_start) /* no state is needed for that */
+        p->kept_start = p->segments[0]->base;
+    if (p->trim_to <= p->kept_start)
         p->trim_to = -1;
 }
 
@@ -499,34 +507,4 @@ void part_round_done(struct part *p, struct part_round *r, enum part_stage stage
         part_finish(p, r);
         break;
     }
-}
-
-/* --- retention --- */
-
-int64_t part_expired(const struct part *p, const struct part_retention *q)
-{
-    uint64_t total = part_size(p);
-    size_t expired = 0;
-    ASSERT(q->retention_size >= -1 && q->older_than_ms >= -1);
-    for (size_t i = 0; i < p->count; i++) {
-        const struct segment *s = p->segments[i];
-        bool last = i + 1 == p->count;
-        bool by_size = q->retention_size >= 0 && !last &&
-                       total - (uint64_t)q->retention_size >= s->ready &&
-                       total >= (uint64_t)q->retention_size;
-        bool by_time = q->older_than_ms >= 0 && s->ready > 0 && s->max_timestamp >= 0 &&
-                       s->max_timestamp < q->older_than_ms;
-        if (!by_size && !by_time && (last || s->ready > 0)) /* compaction leaves empty ones */
-            break;
-        if (!last && p->segments[i + 1]->base > p->written)
-            break; /* sealed by a round that is still out */
-        if (last && (p->pending_count > 0 || p->round != NULL || p->reserved != p->written))
-            break;
-        total -= s->ready;
-        expired = by_size || by_time ? i + 1 : expired;
-    }
-    if (expired == 0)
-        return p->log_start;
-    int64_t to = expired < p->count ? p->segments[expired]->base : p->written;
-    return to > p->log_start ? to : p->log_start;
 }

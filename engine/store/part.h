@@ -38,6 +38,7 @@
  *   P5 a writer is on the store's list exactly when it is open and no round is out
  *   P6 damaged ranges do not touch, rise, and end by written
  *   P7 while a swap is in a round, its segments are there, sealed, mapped and pinned
+ *   P8 kept_start <= log_start
  */
 #pragma once
 
@@ -50,6 +51,10 @@
 struct part_config {
     uint64_t segment_size_max;    /* segment.bytes */
     int64_t segment_ms;           /* segment.ms */
+    uint64_t roll_size;           /* a segment ends at this size already; 0: segment_size_max */
+    int64_t roll_ms;              /* and this long after its first append, when it is not small; */
+    int64_t roll_small_ms;        /* this long when it is; both by now_ms, 0: never */
+    uint64_t bury_size;           /* see part_buried; 0: nothing is left to the owner */
     uint64_t index_interval_size; /* index.interval.bytes */
     uint64_t checkpoint_size;     /* bytes between recovery points; 0: 64 MiB */
     size_t producers_max;         /* producer ids remembered; 0: 100,000 */
@@ -62,6 +67,8 @@ struct segment {
     uint64_t alloc;          /* bytes reserved on disk (active segment) */
     int64_t first_timestamp; /* of the first batch; -1 none */
     int64_t max_timestamp;   /* -1 none */
+    int64_t opened_ms;       /* of the first append, by now_ms; 0 none or not known */
+    int64_t appended_ms;     /* of the last; INT64_MAX not known */
     uint64_t indexed;        /* position of the last index entry */
     uint64_t index_size;     /* bytes decided */
     uint64_t index_ready;    /* bytes that readers may look at */
@@ -138,7 +145,8 @@ struct part {
     struct segment **segments; /* owned; count >= 1 once anything was appended */
     size_t count;
     size_t cap;
-    int64_t log_start;
+    int64_t log_start;  /* may be ahead of the disk: part_advance */
+    int64_t kept_start; /* log start in the state on disk, or above */
     int64_t reserved;
     int64_t written;
     int64_t durable;
@@ -158,12 +166,15 @@ struct part {
     int64_t checkpoint;        /* recovery point on disk */
     int64_t snapshots[2];      /* offsets of the snapshots on disk, newest first; -1 none */
     uint64_t since_checkpoint; /* bytes decided since */
-    int64_t trim_to;           /* asked log start, -1 none */
-    struct part_swap *swap;    /* asked for, or in the round that is out; borrowed */
-    uint64_t swaps;            /* that ended */
-    unsigned rebuilds;         /* part_warm that write index files */
-    int failed;                /* -errno of the round after which nothing is known; 0 */
-    bool exists;               /* the folder is there, with a state or a segment */
+    uint64_t appended;         /* bytes ever decided by this process; only rises */
+    int64_t *buried;           /* owned; see part_buried */
+    size_t buried_count;
+    int64_t trim_to;        /* asked log start, -1 none */
+    struct part_swap *swap; /* asked for, or in the round that is out; borrowed */
+    uint64_t swaps;         /* that ended */
+    unsigned rebuilds;      /* part_warm that write index files */
+    int failed;             /* -errno of the round after which nothing is known; 0 */
+    bool exists;            /* the folder is there, with a state or a segment */
     bool read_only;
     bool dirty;      /* written beyond durable (rounds without sync) */
     bool new_names;  /* the folder has names that are not synced (rounds without sync) */
@@ -295,8 +306,14 @@ void part_warm_drop(struct part *p, const struct part_warm *w);
 
 uint64_t part_size(const struct part *p);
 
+/* --- retention (part_retain.c) --- */
+
+/* The time of a segment's newest record: its timestamp, or that of the last append where this was
+ * earlier: a record that claims a time to come is as old as its append, and so is one without a
+ * time. */
+int64_t part_newest_ms(const struct segment *s);
 /* Largest base offset b such that dropping the segments below b keeps at least retention_size bytes
- * and drops only segments whose largest timestamp is below older_than_ms (-1: no limit by time).
+ * and drops only segments whose newest record is older than older_than_ms (-1: no limit by time).
  * The active segment counts as droppable when everything in it is old and nothing is pending; then
  * the answer is the end. Returns log_start when nothing expires. */
 struct part_retention {
@@ -304,6 +321,25 @@ struct part_retention {
     int64_t older_than_ms;  /* -1 none */
 };
 int64_t part_expired(const struct part *p, const struct part_retention *q);
+/* The first segment that has bytes, and what is known of the log's oldest records. */
+struct part_oldest {
+    int64_t end;      /* offset behind the segment */
+    size_t slot;      /* of it */
+    int64_t first_ms; /* largest time of its first batch, if the log begins with that; -1 unknown */
+    int64_t newest_ms; /* of the segment */
+};
+/* False: there is no record. */
+bool part_oldest(const struct part *p, struct part_oldest *out);
+/* Bytes that may be appended until a further segment is beyond retention_size. */
+uint64_t part_room(const struct part *p, uint64_t retention_size);
+/* Lets the log begin at `offset` inside its first segment: in memory, and on disk with the next
+ * recovery point, so a crash may take it back. Nothing happens when it is not in there. */
+void part_advance(struct part *p, int64_t offset);
+/* The clock that now_ms comes from was put forward by ms (back, when negative). */
+void part_shift_clock(struct part *p, int64_t ms);
+/* Segments that left the log and were at least bury_size: <base>.log.deleted is the caller's to
+ * remove. *bases is handed over (free). The next opening removes what is left of them. */
+size_t part_buried(struct part *p, int64_t **bases);
 
 /* What compaction may work on: whole sealed durable segments. */
 struct part_cleanable {

@@ -20,6 +20,16 @@
 #include "engine/store/part_priv.h"
 #include "engine/store/round.h"
 
+#define PART_SMALL_SIZE   65536u /* below: a segment ends by age only after roll_small_ms */
+#define PART_SPREAD_SHARE 32u /* of segment_size_max: from here on the records' times count too */
+
+static uint64_t part_roll_size(const struct part *p)
+{
+    ASSERT(p->config.segment_size_max > 0);
+    uint64_t size = p->config.roll_size;
+    return size > 0 && size < p->config.segment_size_max ? size : p->config.segment_size_max;
+}
+
 static struct round_write *part_plan_write(struct part *p, struct part_round *r)
 {
     struct segment *s = part_active(p);
@@ -30,6 +40,7 @@ static struct round_write *part_plan_write(struct part *p, struct part_round *r)
         .base = s->base,
         .pos = s->size,
         .alloc = s->alloc,
+        .alloc_max = part_roll_size(p),
         .index_pos = s->index_size,
         .timeindex_pos = s->timeindex_size,
         .create = !s->exists,
@@ -56,7 +67,22 @@ static void part_plan_seal(struct part *p, struct part_round *r, int64_t next_of
     w->seal = true;
 }
 
-static bool part_must_roll(const struct part *p, const struct batch_header *h)
+/* The segment has been written to for so long, or holds times so far apart, that its oldest records
+ * would wait for long after their time until the newest may go, too. The second only where it does
+ * not make the segments many: producers with different clocks may take turns. */
+static bool part_must_part(const struct part *p, const struct segment *s, int64_t time, int64_t now)
+{
+    int64_t roll = p->config.roll_ms, age = s->opened_ms > 0 ? now - s->opened_ms : 0;
+    ASSERT(roll >= 0 && p->config.roll_small_ms >= 0);
+    if (roll == 0)
+        return false;
+    bool spread = s->size >= p->config.segment_size_max / PART_SPREAD_SHARE &&
+                  s->first_timestamp >= 0 && (time < now ? time : now) - s->first_timestamp >= roll;
+    bool small = s->size < PART_SMALL_SIZE;
+    return (spread && !small) || age >= (small ? p->config.roll_small_ms : roll);
+}
+
+static bool part_must_roll(const struct part *p, const struct batch_header *h, int64_t now)
 {
     const struct segment *s = part_active(p);
     if (s == NULL)
@@ -67,7 +93,7 @@ static bool part_must_roll(const struct part *p, const struct batch_header *h)
         return true;
     if (s->size == 0)
         return false;
-    if (s->size + h->size > p->config.segment_size_max)
+    if (s->size + h->size > part_roll_size(p) || part_must_part(p, s, h->max_timestamp, now))
         return true;
     return s->first_timestamp >= 0 && h->max_timestamp - s->first_timestamp > p->config.segment_ms;
 }
@@ -86,7 +112,7 @@ static void part_plan_roll(struct part *p, struct part_round *r, int64_t next_of
 static void part_plan_append(struct part *p, struct part_round *r, struct part_append *a)
 {
     struct batch_header *h = &a->header;
-    if (part_must_roll(p, h))
+    if (part_must_roll(p, h, r->now_ms))
         part_plan_roll(p, r, h->base_offset);
     else if (r->write_count == 0)
         part_plan_write(p, r);
@@ -94,8 +120,12 @@ static void part_plan_append(struct part *p, struct part_round *r, struct part_a
     ASSERT(w->iov != NULL && w->base == part_active(p)->base);
     w->iov[w->iov_count++] = (struct iovec){a->batch, h->size};
     w->size += h->size;
-    part_index_batch(p->config.index_interval_size, part_active(p), h, &w->index, &w->timeindex);
+    struct segment *s = part_active(p);
+    part_index_batch(p->config.index_interval_size, s, h, &w->index, &w->timeindex);
+    s->appended_ms = r->now_ms > 0 ? r->now_ms : 1;
+    s->opened_ms = s->opened_ms > 0 ? s->opened_ms : s->appended_ms;
     p->since_checkpoint += h->size;
+    p->appended += h->size;
 }
 
 static void part_plan_appends(struct part *p, struct part_round *r)
@@ -115,11 +145,13 @@ static void part_plan_trim(struct part *p, struct part_round *r)
     ASSERT(p->trim_to <= p->written);
     if (p->trim_to == p->reserved && s != NULL && s->base < p->reserved)
         part_plan_roll(p, r, p->reserved); /* the end offset lives on in an empty segment */
-    p->log_start = p->trim_to;
-    for (size_t i = 0; i + 1 < p->count && p->segments[i + 1]->base <= p->trim_to; i++) {
+    p->log_start = p->log_start > p->trim_to ? p->log_start : p->trim_to;
+    for (size_t i = 0; i + 1 < p->count && p->segments[i + 1]->base <= p->log_start; i++) {
+        uint64_t bury = p->config.bury_size;
         r->drops = realloc(r->drops, (r->drop_count + 1) * sizeof *r->drops);
         ASSERT(r->drops != NULL);
-        r->drops[r->drop_count++] = p->segments[i]->base;
+        r->drops[r->drop_count++] =
+            (struct round_drop){p->segments[i]->base, bury > 0 && p->segments[i]->size >= bury};
     }
 }
 
@@ -147,6 +179,7 @@ static void part_plan_state(struct part *p, struct part_round *r)
         .generation = p->generation,
     };
     state_encode(&state, &r->state);
+    r->log_start = p->log_start;
     if (p->reserved != p->snapshots[0]) {
         producers_save(&p->producers, p->reserved, &r->snapshot);
         r->snapshot_offset = p->reserved;

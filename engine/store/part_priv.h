@@ -20,6 +20,8 @@ void part_free_segment(struct segment *s);
  * `interval` is index.interval.bytes. */
 void part_index_batch(uint64_t interval, struct segment *s, const struct batch_header *h,
                       struct buf *index, struct buf *timeindex);
+/* Appends to what part_buried hands over. */
+void part_bury(struct part *p, int64_t base);
 /* Takes the open writer out of the part and off the store's list; NULL when there is none. */
 struct io_file *part_writer_take(struct part *p);
 /* Remembers [from, to) as damaged; merges with what it touches. */

@@ -145,8 +145,13 @@ static void part_swap_replace(struct part *p, size_t slot)
     *new = s->segment;
     new->reader = NULL;
     new->exists = true;
-    for (size_t i = 0; i < s->count; i++)
+    new->appended_ms = p->segments[slot]->appended_ms;
+    for (size_t i = 0; i < s->count; i++) {
+        const struct segment *old = p->segments[slot + i];
+        new->appended_ms =
+            old->appended_ms > new->appended_ms ? old->appended_ms : new->appended_ms;
         part_free_segment(p->segments[slot + i]);
+    }
     p->segments[slot] = new;
     size_t rest = p->count - slot - s->count;
     memmove(p->segments + slot + 1, p->segments + slot + s->count, rest * sizeof *p->segments);
@@ -199,7 +204,7 @@ void part_cleanable(const struct part *p, struct part_cleanable *q)
 {
     int64_t start = p->count > 0 ? p->segments[0]->base : p->log_start;
     bool open = true;
-    int64_t first = p->trim_to < 0 && p->log_start > start ? p->log_start : start; /* and durable */
+    int64_t first = p->kept_start > start ? p->kept_start : start; /* what a crash leaves */
     if (q->first_dirty < first || q->first_dirty > p->durable)
         q->first_dirty = first;
     q->end = start;

@@ -141,6 +141,7 @@ static int query_walk_run(void *ctx)
     ASSERT(w->batch.p == NULL);
     while (w->scan.expected < w->q->bound) {
         int r = scan_next(&w->scan);
+        w->q->stepped = w->q->stepped || r == SCAN_BAD;
         if (r == SCAN_BAD && scan_resync(&w->scan, w->stop) == 0)
             continue;
         if (r != 0 || w->scan.expected > w->q->bound || query_take(w))
@@ -179,6 +180,7 @@ static bool query_open_batch(struct query *q, struct slice batch)
         q->found_timestamp = rec.timestamp;
         found = true;
     }
+    q->stepped = q->stepped || fault != BATCH_OK;
     return found;
 }
 
@@ -188,8 +190,9 @@ static bool query_try(struct query *q, struct slice batch)
     ASSERT(batch.p != NULL);
     buf_reserve(&copy, batch.size);
     struct query_copy c = {batch, copy.p};
-    return guard_run(batch.p, batch.size, query_copy_run, &c) == 0 &&
-           query_open_batch(q, slice_of(copy.p, batch.size));
+    bool copied = guard_run(batch.p, batch.size, query_copy_run, &c) == 0;
+    q->stepped = q->stepped || !copied;
+    return copied && query_open_batch(q, slice_of(copy.p, batch.size));
 }
 
 static struct query_walk query_walk_init(struct query *q, const struct query_segment *s,
@@ -223,6 +226,7 @@ static bool query_segment_run(struct query *q, const struct query_segment *s, st
         w.batch = SLICE_NULL;
         w.best = q->found_timestamp;
         int e = guard_run(r->log.p, r->log.size, query_walk_run, &w);
+        q->stepped = q->stepped || e != 0;
         found = e == 0 && w.batch.p != NULL && query_try(q, w.batch);
     } while (w.batch.p != NULL && (!found || q->timestamp < 0));
     return found;
@@ -244,6 +248,7 @@ void query_run(struct query *q)
         if (s->ready == 0 || s->end <= q->log_start || (i + 1 < q->count && old))
             continue;
         int e = reader_open(q->io, &plan, &r);
+        q->stepped = q->stepped || e != 0;
         q->result = e == IO_MISSING ? 0 : e; /* dropped meanwhile */
         found = e == 0 && query_segment_run(q, s, r);
         if (r != NULL)

@@ -38,6 +38,7 @@ struct query {
     int result;     /* 0 or -errno */
     int64_t offset; /* -1: none */
     int64_t found_timestamp;
+    bool stepped; /* over something that cannot be read: a better answer may lie there */
 };
 
 /* Owner thread: copies what the worker needs. bound as in part_read. */

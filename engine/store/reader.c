@@ -88,6 +88,8 @@ static void reader_free(struct reader *r)
         list_remove(&r->link);
         r->store->reader_count--;
     }
+    ASSERT(!r->orphan || r->store->orphan_count > 0);
+    r->store->orphan_count -= r->orphan;
     if (r->owner != NULL)
         *r->owner = NULL;
     r->owner = NULL;
@@ -130,10 +132,12 @@ void reader_release(struct reader *r)
     if (r->owner != NULL)
         *r->owner = NULL;
     r->owner = NULL;
-    if (r->pins > 0)
+    if (r->pins > 0) {
         r->orphan = true;
-    else
+        r->store->orphan_count++;
+    } else {
         reader_free(r);
+    }
 }
 
 void reader_pin(struct reader *r)

@@ -2,7 +2,8 @@
  *
  * recover: opens a partition folder and makes it whole after a kill or a power cut.
  *
- *   1  list the folder: segments, snapshots; leftovers (*.tmp, *.cleaned) are removed, swaps of
+ *   1  list the folder: segments, snapshots; leftovers (*.tmp, *.cleaned,
+ *     *.deleted) are removed, swaps of
  *      cleaned segments that were decided are finished (compact_swap.h)
  *   2  read `state`; lost or damaged means: no durable point is known; whether offsets may be
  *      missing is then told by the cleaner's mark
@@ -76,7 +77,8 @@ static bool recover_is_leftover(const char *name)
 {
     size_t size = strlen(name);
     ASSERT(size > 0);
-    return size > 4 && strcmp(name + size - 4, ".tmp") == 0;
+    return (size > 4 && strcmp(name + size - 4, ".tmp") == 0) ||
+           state_parse_name(name, STATE_BURIED) >= 0;
 }
 
 static int recover_unlink(struct recover *c, const char *path)
@@ -347,6 +349,23 @@ static int recover_rebuild(struct recover *c, struct segment *s, int64_t end)
     return recover_seal(c, s, end, &fits);
 }
 
+int recover_appended(struct recover *c, struct segment *s)
+{
+    struct buf path CLEANUP(buf_deinit) = {0};
+    struct io_file *f = NULL;
+    int64_t ms = 0, now = c->o->now_ms;
+    ASSERT(s->opened_ms == 0 && now >= 0);
+    if (s->size == 0 || (s->max_timestamp >= 0 && s->max_timestamp <= now))
+        return 0; /* the records' times will do */
+    state_segment_path(&path, c->o->dir, s->base, "log");
+    int r = io_open(c->io, (const char *)path.p, IO_READ, &f);
+    if (r == 0)
+        r = io_modified(f, &ms);
+    int closed = io_close(f);
+    s->appended_ms = ms > 0 && ms < now ? ms : now;
+    return r == IO_MISSING ? closed : r != 0 ? r : closed;
+}
+
 static int recover_sealed(struct recover *c, struct segment *s, int64_t end)
 {
     bool fits = false;
@@ -359,6 +378,8 @@ static int recover_sealed(struct recover *c, struct segment *s, int64_t end)
         r = recover_seal(c, s, end, &fits);
     if (r == 0 && !fits && s->size > 0 && !c->o->read_only)
         r = recover_rebuild(c, s, end);
+    if (r == 0)
+        r = recover_appended(c, s);
     s->ready = s->alloc = s->size;
     s->index_ready = s->index_size -= s->index_size % INDEX_ENTRY_SIZE;
     s->timeindex_ready = s->timeindex_size -= s->timeindex_size % INDEX_TIME_ENTRY_SIZE;
@@ -406,7 +427,7 @@ static void recover_ends(struct recover *c)
     int64_t first = p->count > 0 ? p->segments[0]->base : 0;
     int64_t start = c->has_state ? c->state.log_start : 0;
     int64_t point = c->has_state ? c->state.recovery_offset : 0;
-    p->log_start = first > start ? first : start;
+    p->log_start = p->kept_start = first > start ? first : start;
     point = point > c->snapshot ? point : c->snapshot;
     if (p->reserved < point)
         recover_lost(c, point);

@@ -389,6 +389,14 @@ static void recover_first_timestamp(struct recover *c, struct recover_scan *n)
         n->s->first_timestamp = s.h.max_timestamp;
 }
 
+/* What is known of its first append: it was not before its first record, or not before now. */
+static int64_t recover_opened(const struct recover *c, const struct segment *s)
+{
+    int64_t now = c->o->now_ms > 0 ? c->o->now_ms : 1;
+    ASSERT(s->size > 0);
+    return s->first_timestamp > 0 && s->first_timestamp < now ? s->first_timestamp : now;
+}
+
 int recover_last(struct recover *c, struct segment *s)
 {
     struct part *p = c->part;
@@ -407,6 +415,9 @@ int recover_last(struct recover *c, struct segment *s)
         r = recover_scan_run(c, &n);
     if (r == 0 && !c->o->read_only)
         r = recover_settle(c, &n);
+    if (r == 0)
+        r = recover_appended(c, s);
+    s->opened_ms = s->size > 0 ? recover_opened(c, s) : 0;
     s->ready = s->size;
     s->alloc = size;
     s->index_ready = s->index_size;

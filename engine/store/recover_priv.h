@@ -37,5 +37,8 @@ struct recover {
 
 /* Scans the last segment and makes it whole; sets the part's reserved end. */
 int recover_last(struct recover *c, struct segment *s) MUST_CHECK;
+/* When the segment was last written to, as its file tells: where its records claim times to come,
+ * or have none. The file's time may be wrong, so it counts only there. */
+int recover_appended(struct recover *c, struct segment *s) MUST_CHECK;
 /* Moves the producers by a stored batch. */
 void recover_producer(struct recover *c, const struct batch_header *h);

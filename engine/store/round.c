@@ -17,13 +17,15 @@
 
 /* Space grows by what is there, 4 KiB at first, at most 16 MiB at a time: small topics stay
  * small. */
-static uint64_t round_grow(uint64_t alloc, uint64_t need)
+static uint64_t round_grow(uint64_t alloc, uint64_t need, uint64_t max)
 {
     ASSERT(need > alloc);
     uint64_t chunk = alloc < ROUND_CHUNK_MIN   ? ROUND_CHUNK_MIN
                      : alloc > ROUND_CHUNK_MAX ? ROUND_CHUNK_MAX
                                                : alloc;
     uint64_t end = alloc + chunk > need ? alloc + chunk : need;
+    if (end > max)
+        end = need > max ? need : max;
     return (end + ROUND_CHUNK_MIN - 1) / ROUND_CHUNK_MIN * ROUND_CHUNK_MIN;
 }
 
@@ -33,7 +35,7 @@ static int round_reserve(struct io_file *f, struct round_write *w)
     ASSERT(f != NULL && w->pos <= need);
     if (need <= w->alloc)
         return 0;
-    uint64_t end = round_grow(w->alloc, need);
+    uint64_t end = round_grow(w->alloc, need, w->alloc_max);
     int r = io_fallocate(f, w->alloc, end - w->alloc);
     if (r == IO_FULL && end > need) { /* the exact size may still fit */
         end = need;
@@ -176,6 +178,23 @@ static int round_unlink_segment(struct part_round *pr, int64_t base)
     return r;
 }
 
+/* Its indexes go and its log gets the name that nobody opens; without room for that, it goes. */
+static int round_bury_segment(struct part_round *pr, int64_t base)
+{
+    struct buf from CLEANUP(buf_deinit) = {0}, to CLEANUP(buf_deinit) = {0};
+    ASSERT(base >= 0);
+    int r = round_unlink(pr, base, "timeindex");
+    if (r == 0)
+        r = round_unlink(pr, base, "index");
+    if (r != 0)
+        return r;
+    state_segment_path(&from, pr->dir, base, "log");
+    state_segment_path(&to, pr->dir, base, STATE_BURIED);
+    r = io_rename(pr->io, (const char *)from.p, (const char *)to.p);
+    ASSERT(r <= 0 || r == IO_MISSING || r == IO_FULL);
+    return r == IO_FULL ? round_unlink(pr, base, "log") : r == IO_MISSING ? 0 : r;
+}
+
 /* New segments must not stay behind, their existence would prove too much. */
 static int round_uncreate(struct part_round *pr)
 {
@@ -279,7 +298,8 @@ static int round_drop(struct part_round *pr)
     int r = 0;
     ASSERT(pr->drops != NULL || pr->drop_count == 0);
     for (size_t i = 0; r == 0 && i < pr->drop_count; i++)
-        r = round_unlink_segment(pr, pr->drops[i]);
+        r = pr->drops[i].bury ? round_bury_segment(pr, pr->drops[i].base)
+                              : round_unlink_segment(pr, pr->drops[i].base);
     if (r == 0 && pr->checkpointed && pr->old_snapshot >= 0)
         r = round_unlink(pr, pr->old_snapshot, "snapshot");
     if (r == 0 && pr->drop_count > 0)

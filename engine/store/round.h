@@ -8,7 +8,7 @@
  *   sync     all logs of all partitions as one set, then the folders that got new names; or not
  *   (note: durable or written) the acknowledgements leave here, where control follows
  *   control  what may follow: producer snapshot, state file, a swap of cleaned segments, segments
- *            dropped
+ *            dropped, big ones by a new name only: unlinking takes its time
  *   (done: finished)           else here
  *
  * One note less is one wake-up less of the owner: nobody waits for `written` while a sync goes on.
@@ -40,13 +40,20 @@ struct round_write {
     struct iovec *iov; /* owned; the bytes are the appends' */
     int iov_count;
     size_t size;
-    uint64_t alloc; /* reserved end before and after */
+    uint64_t alloc;     /* reserved end before and after */
+    uint64_t alloc_max; /* the segment does not grow beyond: no space is reserved there ahead */
     struct buf index;
     struct buf timeindex;
     uint64_t index_pos;
     uint64_t timeindex_pos;
     bool create;
     bool seal;
+};
+
+/* A segment that goes; buried: its log stays as <base>.log.deleted, for somebody with more time. */
+struct round_drop {
+    int64_t base;
+    bool bury;
 };
 
 struct part_round {
@@ -60,7 +67,8 @@ struct part_round {
     struct round_write *writes; /* owned, in order */
     size_t write_count;
     struct list appends; /* struct part_append */
-    int64_t end;         /* offset that written and durable are raised to */
+    int64_t now_ms;
+    int64_t end; /* offset that written and durable are raised to */
     bool sync;
     bool create_dir;
     bool new_names;      /* in and out: the folder has new names to sync */
@@ -69,8 +77,9 @@ struct part_round {
     struct buf state;    /* empty: none */
     struct buf snapshot; /* empty: none */
     int64_t snapshot_offset;
-    int64_t *drops; /* owned: bases of segments to unlink */
+    struct round_drop *drops; /* owned: segments to remove */
     size_t drop_count;
+    int64_t log_start;        /* in state */
     int64_t old_snapshot;     /* to unlink once the new one is durable; -1 none */
     struct compact_swap swap; /* with swaps */
     bool swaps;

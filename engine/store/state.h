@@ -49,6 +49,7 @@ void state_path(struct buf *out, const char *dir, const char *name);
 /* The folder that holds `dir`. */
 void state_parent(struct buf *out, const char *dir);
 void state_segment_path(struct buf *out, const char *dir, int64_t base, const char *suffix);
+#define STATE_BURIED "log.deleted" /* the log of a segment that left, until somebody unlinks it */
 /* Parses "<20 digits>.<suffix>"; returns the offset, or -1 when the name is something else or
  * leaves no offset to append at. */
 int64_t state_parse_name(const char *name, const char *suffix);

@@ -19,6 +19,7 @@ struct store {
     struct list writers; /* struct part, most recent first */
     size_t reader_count; /* on the list */
     size_t writer_count;
+    size_t orphan_count; /* readers that are pinned though their segment is gone */
     size_t reader_max;
     size_t writer_max;
     uint64_t seed; /* for hash maps */
