@@ -39,6 +39,8 @@ void bpart_init(struct bpart *p, struct broker *b, struct topic *t, int32_t inde
     list_init(&p->load);
     list_init(&p->waits);
     list_init(&p->held);
+    list_init(&p->asks);
+    p->oldest_ms = -1;
 }
 
 struct bpart *bpart_new(struct broker *b, struct topic *t, int32_t index)
@@ -92,6 +94,10 @@ void bpart_configure(struct bpart *p)
     p->part->config.segment_size_max = c->segment_size_max;
     p->part->config.segment_ms = c->segment_ms;
     p->part->config.index_interval_size = c->index_interval_size;
+    p->part->config.roll_size = c->roll_size;
+    p->part->config.roll_ms = c->roll_ms;
+    p->part->config.roll_small_ms = c->roll_small_ms;
+    p->part->config.bury_size = c->bury_size;
 }
 
 void bpart_tighten(struct bpart *p)
@@ -143,6 +149,7 @@ static void bpart_online(struct bpart *p, struct part *part)
     p->part = part;
     p->state = BPART_ONLINE;
     bpart_configure(p); /* the limits may have changed since the load began */
+    broker_retention_look(p);
     broker_fetch_wake(p->broker, p);
 }
 

@@ -125,9 +125,10 @@ static void broker_meta_due(void *ctx)
 
 static void broker_init_lists(struct broker *b)
 {
-    struct list *all[] = {&b->due[0],      &b->due[1],        &b->loads,       &b->ready_produce,
-                          &b->ready_fetch, &b->ready_offsets, &b->ready_admin, &b->stalled_pids,
-                          &b->deleting,    &b->trims,         &b->creating};
+    struct list *all[] = {&b->due[0],        &b->due[1],       &b->loads,
+                          &b->ready_produce, &b->ready_fetch,  &b->ready_offsets,
+                          &b->ready_admin,   &b->stalled_pids, &b->deleting,
+                          &b->trims,         &b->creating,     &b->retention.asking};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         list_init(all[i]);
 }
@@ -176,8 +177,7 @@ int broker_open(const struct broker_env *env, struct broker **out)
     }
     int64_t now = broker_now(b);
     ASSERT(b->meta_part.state == BPART_ONLINE && b->view != NULL);
-    b->clock_shift_ms = broker_wall(b) - now;
-    b->next_retention_ms = now + config_i64(env->config, CONFIG_RETENTION_CHECK_MS);
+    broker_retention_init(b);
     b->next_flush_ms = b->next_space_ms = b->next_expire_ms = now + 1000;
     b->groups = broker_groups_new(b);
     broker_counters_init(b);
@@ -253,7 +253,8 @@ static bool broker_parts_quiet(const struct broker *b)
     ASSERT(b->stopping);
     return !broker_rounds_out(b) && list_empty(&b->due[0]) && list_empty(&b->due[1]) &&
            !broker_compact_busy(b->compact) && b->loading == 0 && b->admins == 0 &&
-           list_empty(&b->deleting) && !b->space.out && broker_groups_quiet(b->groups);
+           list_empty(&b->deleting) && !b->space.out && broker_buried_quiet(b) &&
+           broker_groups_quiet(b->groups);
 }
 
 static void broker_stop_checkpoint(struct bpart *p, bool many)
@@ -322,6 +323,7 @@ void broker_run(struct broker *b)
         broker_periodic(b);
     broker_fetch_timers(b);
     broker_delete_some(b);
+    broker_buried_run(b);
     broker_groups_run(b->groups);
     broker_compact_run(b->compact);
     broker_snapshot_run(b);
@@ -348,6 +350,8 @@ int64_t broker_next_ms(const struct broker *b)
     int64_t snapshot = broker_snapshot_next_ms(b);
     next = snapshot < next ? snapshot : next;
     next = groups < next ? groups : next;
+    int64_t buried = broker_buried_next(b);
+    next = buried < next ? buried : next;
     int64_t compact = broker_compact_next_ms(b->compact);
     next = compact < next ? compact : next;
     return n != NULL && n->at < next ? n->at : next;
@@ -392,6 +396,8 @@ struct broker *broker_free(struct broker *b)
     broker_abandon(b);
     b->compact = broker_compact_free(b->compact);
     b->groups = broker_groups_free(b->groups);
+    broker_buried_deinit(b);
+    heap_deinit(&b->retention.due);
     broker_free_topics(b);
     part_close(b->meta_part.part);
     store_deinit(&b->store);

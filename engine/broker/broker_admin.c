@@ -558,6 +558,7 @@ static void broker_delete_begin(struct broker_change *c)
             list_remove(&p->due);
         if (list_linked(&p->load))
             list_remove(&p->load);
+        broker_retention_forget(p);
         broker_fetch_wake(b, p);
         broker_trim_done(b, p);
     }
@@ -707,7 +708,7 @@ static void broker_trim(struct broker *b, struct broker_admin *a)
                             p->index, (long long)bpart_visible(p));
         return;
     }
-    if (to <= p->part->log_start && p->part->trim_to < 0) { /* and durably so */
+    if (to <= p->part->kept_start && p->part->trim_to < 0) { /* and durably so */
         broker_trim_waited(a, p);
         return;
     }

@@ -18,6 +18,7 @@
 #include "engine/broker/coord.h"
 #include "engine/broker/quota.h"
 #include "engine/meta/meta.h"
+#include "engine/store/query.h"
 #include "engine/store/round.h"
 
 #define BROKER_ITEMS_MAX           4096
@@ -42,11 +43,17 @@ struct bpart {
     struct list load;  /* in broker->loads, to be opened in the background */
     struct list waits; /* struct broker_fetch_wait */
     struct list held;  /* of produce requests: batches that came while it is LOADING, in order */
+    struct list asks;  /* in broker->retention.asking */
+    struct heap_node retain;         /* in broker->retention.due: the next look */
     struct bpart_counters *counters; /* owned; NULL until something is counted */
     int64_t retry_ms;                /* FAILED: a use behind this opens it again; monotonic */
     int64_t shown;       /* what consumers saw while durability was os, not durable yet */
     int64_t first_dirty; /* where compaction goes on; -1: not known */
     int64_t compact_ms;  /* not before this; monotonic */
+    int64_t oldest_at;   /* a log start, */
+    int64_t oldest_ms;   /* and the time of its record; -1 unknown, INT64_MAX: none goes by time */
+    uint64_t retain_at;  /* part->appended from which retention.bytes may be exceeded */
+    int64_t told_ms;     /* of retention, in the log; monotonic, 0 never */
     int64_t trimming;    /* of the round that is out: part->trim_to when it began */
     int32_t index;
     uint32_t jobs; /* rounds, loads, warms and queries under way */
@@ -65,6 +72,7 @@ struct topic_limits {
     int64_t after_max_ms;
     int64_t retention_ms;
     int64_t retention_size;
+    int64_t delete_delay_ms;
     int64_t flush_ms; /* durability=os */
     int64_t min_insync;
     bool append_time;
@@ -111,6 +119,25 @@ struct broker_space { /* free space, looked up in a worker */
     bool out;
 };
 
+struct broker_retention { /* broker_retention.c */
+    struct heap due;      /* bpart.retain; monotonic ms */
+    struct list asking;   /* bparts whose first record of age is looked up */
+    struct work_job job;  /* for one of them */
+    struct query query;
+    struct bpart *bpart; /* that one; NULL none */
+    int64_t hold_ms;     /* nothing goes before: the wall clock jumped; monotonic */
+};
+
+struct broker_grave;
+
+struct broker_buried { /* broker_buried.c */
+    struct heap due;   /* struct broker_grave */
+    struct work_job job;
+    struct broker *broker;
+    struct broker_grave *grave; /* the one that the job removes; owned; NULL none */
+    int result;
+};
+
 struct broker {
     struct broker_env env;
     char *dir; /* owned */
@@ -144,6 +171,8 @@ struct broker {
     size_t coming_topics;     /* what changes under way will add to the counts */
     size_t coming_partitions;
     struct heap fetch_deadlines;
+    struct broker_retention retention;
+    struct broker_buried buried;
     struct broker_space space;
     struct buf scratch; /* inflated batches */
     struct broker_counters counters;
@@ -154,7 +183,7 @@ struct broker {
     int64_t next_space_ms;
     int64_t next_flush_ms;
     int64_t next_expire_ms;
-    int64_t clock_shift_ms; /* wall - monotonic at the last retention check */
+    int64_t clock_shift_ms; /* wall - monotonic, when it last jumped */
     char cluster_id[23];
     int32_t node_id;
     uint64_t incarnation;
@@ -223,7 +252,32 @@ void broker_fetch_wake(struct broker *b, struct bpart *p);
 void broker_fetch_timers(struct broker *b);
 void broker_fetch_fail_all(struct broker *b);
 
-/* broker_retention.c: everything periodic. */
+/* broker_retention.c */
+void broker_retention_init(struct broker *b);
+/* What retention.ms and retention.bytes ask of the topic's segments. */
+void broker_retention_limits(struct topic_limits *l);
+void broker_retention_run(struct broker *b);
+int64_t broker_retention_next(const struct broker *b);
+/* The partition was opened, or its limits changed. */
+void broker_retention_look(struct bpart *p);
+/* A round of the partition ended. O(1) unless something is due. */
+void broker_retention_wrote(struct bpart *p);
+/* The partition goes. */
+void broker_retention_forget(struct bpart *p);
+
+/* broker_buried.c */
+
+/* Takes what a round of the partition left to be removed. */
+void broker_bury(struct bpart *p);
+void broker_buried_run(struct broker *b);
+bool broker_buried_quiet(const struct broker *b);
+int64_t broker_buried_next(const struct broker *b);
+/* No job is out. */
+void broker_buried_deinit(struct broker *b);
+
+/* broker_periodic.c: everything by the clock. */
+/* True once every `every` ms; *next is when again, sooner when `every` became shorter. */
+bool broker_due(int64_t *next, int64_t now, int64_t every);
 void broker_periodic(struct broker *b);
 int64_t broker_periodic_next(const struct broker *b);
 void broker_check_space(struct broker *b);

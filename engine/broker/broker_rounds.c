@@ -82,6 +82,9 @@ static void broker_round_part_done(struct part *p, enum part_stage stage, int re
     if (bp->flush && !p->dirty)
         bp->flush = false;
     broker_trim_done(b, bp);
+    if (p->buried_count > 0)
+        broker_bury(bp);
+    broker_retention_wrote(bp);
     if (result == IO_FULL || (result == 0 && broker_round_stuck(bp, p)))
         b->stuck = true;
     else if (result == 0)

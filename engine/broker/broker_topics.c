@@ -71,6 +71,7 @@ void broker_refresh_topic(struct broker *b, struct topic *t)
         .after_max_ms = config_topic_i64(c, o, CONFIG_TIMESTAMP_AFTER_MAX_MS),
         .retention_ms = config_topic_i64(c, o, CONFIG_RETENTION_MS),
         .retention_size = config_topic_i64(c, o, CONFIG_RETENTION_BYTES),
+        .delete_delay_ms = config_topic_i64(c, o, CONFIG_DELETE_DELAY_MS),
         .flush_ms = config_topic_i64(c, o, CONFIG_FLUSH_MS),
         .min_insync = config_topic_i64(c, o, CONFIG_MIN_INSYNC_REPLICAS),
         .delete_retention_ms = config_topic_i64(c, o, CONFIG_DELETE_RETENTION_MS),
@@ -89,7 +90,9 @@ void broker_refresh_topic(struct broker *b, struct topic *t)
     };
     if (t->limits.part.index_interval_size == 0)
         t->limits.part.index_interval_size = 1;
+    broker_retention_limits(&t->limits);
     ASSERT(t->limits.part.segment_size_max > 0);
+    b->next_retention_ms = 0; /* what is not open is opened: it may be too old now */
     t->next_flush_ms = 0;
     if (!t->limits.sync && t->limits.flush_ms < INT64_MAX)
         b->next_flush_ms = 0;
@@ -97,6 +100,7 @@ void broker_refresh_topic(struct broker *b, struct topic *t)
         if (t->parts[i]->part == NULL)
             continue;
         bpart_configure(t->parts[i]);
+        broker_retention_look(t->parts[i]);
         if (t->limits.sync && !synced)
             bpart_tighten(t->parts[i]);
     }

@@ -59,13 +59,14 @@ enum config_topic_key {
     CONFIG_RETENTION_MS,
     CONFIG_SEGMENT_BYTES,
     CONFIG_SEGMENT_MS,
+    CONFIG_DELETE_DELAY_MS, /* file.delete.delay.ms */
     CONFIG_DELETE_RETENTION_MS,
     CONFIG_MAX_COMPACTION_LAG_MS,
     CONFIG_MIN_CLEANABLE_RATIO, /* config_topic_double */
     CONFIG_MIN_COMPACTION_LAG_MS,
     CONFIG_FLUSH_MS, /* durability=os: the shorter of this and CONFIG_FLUSH_INTERVAL_MS counts */
 };
-#define CONFIG_TOPIC_KEY_COUNT      18
+#define CONFIG_TOPIC_KEY_COUNT      19
 
 #define CONFIG_CLEANUP_DELETE       1
 #define CONFIG_CLEANUP_COMPACT      2

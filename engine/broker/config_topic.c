@@ -31,6 +31,7 @@ static const char *const config_topic_names[CONFIG_TOPIC_KEY_COUNT] = {
     [CONFIG_RETENTION_MS] = "retention.ms",
     [CONFIG_SEGMENT_BYTES] = "segment.bytes",
     [CONFIG_SEGMENT_MS] = "segment.ms",
+    [CONFIG_DELETE_DELAY_MS] = "file.delete.delay.ms",
     [CONFIG_DELETE_RETENTION_MS] = "delete.retention.ms",
     [CONFIG_MAX_COMPACTION_LAG_MS] = "max.compaction.lag.ms",
     [CONFIG_MIN_CLEANABLE_RATIO] = "min.cleanable.dirty.ratio",

@@ -6,7 +6,8 @@
  * sends again from the first one without an answer after the broker came back. So whatever
  * happened, the record at offset i is record i: none lost below the acknowledged end, none twice,
  * none in another order. Topics, partition counts, configs, trims: what was answered holds; what
- * was not holds as a whole or not at all.
+ * was not holds as a whole or not at all. Records have the time of their sending: what retention
+ * takes was too old, and nothing that is too old stays.
  */
 #pragma once
 
@@ -15,13 +16,15 @@
 #define LOAD_TOPICS     4
 #define LOAD_PARTITIONS 4
 #define LOAD_FLIGHT_MAX 24
+#define LOAD_SENT_MAX   2048
 
 struct load_partition {
-    int64_t sent;     /* end of what was sent, in records */
-    int64_t acked;    /* end of what was acknowledged */
-    int64_t trimmed;  /* log start that was acknowledged */
-    int64_t trimming; /* that was asked for */
-    bool refused;     /* it could not be opened: nothing is sent before the next check */
+    int64_t sent;                 /* end of what was sent, in records */
+    int64_t acked;                /* end of what was acknowledged */
+    int64_t trimmed;              /* where the log was asked to start, and that was acknowledged */
+    int64_t trimming;             /* that was asked for */
+    int64_t times[LOAD_SENT_MAX]; /* of the records */
+    bool refused; /* it could not be opened: nothing is sent before the next check */
 };
 
 struct load_topic {
@@ -31,6 +34,7 @@ struct load_topic {
     uint64_t incarnation; /* upper half of its tags */
     int32_t partitions;
     int64_t retention;
+    int64_t retention_least; /* that was ever asked for */
     struct load_partition parts[LOAD_PARTITIONS];
     struct rig_admin *change; /* owned; under way; NULL */
 };

@@ -444,6 +444,7 @@ START_TEST(engine_keys_have_the_documented_numbers)
         {CONFIG_RETENTION_MS, 604800000},
         {CONFIG_SEGMENT_BYTES, 1073741824},
         {CONFIG_SEGMENT_MS, 604800000},
+        {CONFIG_DELETE_DELAY_MS, 0},
         {CONFIG_DELETE_RETENTION_MS, 86400000},
         {CONFIG_MAX_COMPACTION_LAG_MS, INT64_MAX},
         {CONFIG_MIN_CLEANABLE_RATIO, 0}, /* a double: below */
