@@ -334,12 +334,13 @@ int cmd_topic(struct args *a, int argc, char **argv)
 {
     static const struct args_page page = {
         .command = "topic",
-        .usage = "list | create | describe | alter | trim | delete",
+        .usage = "list | create | describe | alter | trim | purge | delete",
         .about = "  list [REGEX]                           the topics\n"
                  "  create TOPIC... -p N -r N -c KEY=VALUE new ones\n"
                  "  describe TOPIC [-p] [-c]               partitions and settings\n"
                  "  alter TOPIC --set K=V --unset K --partitions N\n"
                  "  trim TOPIC --before OFFSET|end|@TIME   delete the oldest records\n"
+                 "  purge TOPIC                            delete all records\n"
                  "  delete TOPIC...                        delete whole topics",
         .examples = "  kauri topic create orders -p 6\n"
                     "  kauri topic list\n"
@@ -347,13 +348,10 @@ int cmd_topic(struct args *a, int argc, char **argv)
         .stop = true,
     };
     static const struct cmd_row rows[] = {
-        {"list", cmd_topic_list, ""},
-        {"create", cmd_topic_create, ""},
-        {"describe", cmd_topic_describe, ""},
-        {"alter", cmd_topic_alter, ""},
-        {"trim", cmd_topic_trim, ""},
-        {"delete", cmd_topic_delete, ""},
-        {NULL, NULL, NULL},
+        {"list", cmd_topic_list, ""},         {"create", cmd_topic_create, ""},
+        {"describe", cmd_topic_describe, ""}, {"alter", cmd_topic_alter, ""},
+        {"trim", cmd_topic_trim, ""},         {"purge", cmd_topic_purge, ""},
+        {"delete", cmd_topic_delete, ""},     {NULL, NULL, NULL},
     };
     return cmd_dispatch(&page, rows, a, argc, argv);
 }

@@ -10,6 +10,7 @@
 int cmd_topic_list(struct args *a, int argc, char **argv);
 int cmd_topic_describe(struct args *a, int argc, char **argv);
 int cmd_topic_trim(struct args *a, int argc, char **argv);
+int cmd_topic_purge(struct args *a, int argc, char **argv);
 
 /* The sum of high watermark - log start over the partitions; -1 when one is not known. */
 int64_t cmd_topic_records(const struct kauri_topic *t);

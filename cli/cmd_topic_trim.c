@@ -130,6 +130,28 @@ static int cmd_topic_trim_run(struct cmd_topic_trim *t)
     return error == 0 ? CMD_DONE : cmd_fail(t->a, &t->c, error, t->name);
 }
 
+static int cmd_topic_trim_open(struct cmd_topic_trim *t, struct args *a,
+                               const struct args_page *page, int argc, char **argv)
+{
+    struct kauri_options options = {0};
+    int first = 0;
+    int r = args_parse(page, a, argc, argv, cmd_topic_trim_take, t, &first);
+    if (r == 0 && argc - first != 1)
+        r = args_usage(page, a, "which topic? want exactly one");
+    if (r == 0 && !t->has_before)
+        r = args_usage(page, a, "want --before");
+    if (r != 0)
+        return cmd_args(r);
+    t->name = argv[first];
+    r = cmd_open(a, &options, &t->c);
+    if (r != 0)
+        return r;
+    r = cmd_topic_trim_run(t);
+    free(t->to);
+    cmd_close(&t->c);
+    return r;
+}
+
 int cmd_topic_trim(struct args *a, int argc, char **argv)
 {
     static const struct args_row rows[] = {
@@ -146,21 +168,23 @@ int cmd_topic_trim(struct args *a, int argc, char **argv)
                     "  kauri topic trim orders --before end -y\n",
     };
     struct cmd_topic_trim t = {.a = a, .partition = -1};
-    struct kauri_options options = {0};
-    int first = 0;
-    int r = args_parse(&page, a, argc, argv, cmd_topic_trim_take, &t, &first);
-    if (r == 0 && argc - first != 1)
-        r = args_usage(&page, a, "which topic? want exactly one");
-    if (r == 0 && !t.has_before)
-        r = args_usage(&page, a, "want --before");
-    if (r != 0)
-        return cmd_args(r);
-    t.name = argv[first];
-    r = cmd_open(a, &options, &t.c);
-    if (r != 0)
-        return r;
-    r = cmd_topic_trim_run(&t);
-    free(t.to);
-    cmd_close(&t.c);
-    return r;
+    return cmd_topic_trim_open(&t, a, &page, argc, argv);
+}
+
+int cmd_topic_purge(struct args *a, int argc, char **argv)
+{
+    static const struct args_row rows[] = {
+        {'p', "partition", "N", "one partition; default every one"},
+    };
+    static const struct args_page page = {
+        .command = "topic purge",
+        .usage = "TOPIC [-p N] [-y]",
+        .about = "Deletes all records for good; the topic stays, and its offsets go on.",
+        ARGS_ROWS(rows),
+        .examples = "  kauri topic purge orders --dry-run\n"
+                    "  kauri topic purge orders -p 0 -y\n",
+    };
+    struct cmd_topic_trim t = {
+        .a = a, .partition = -1, .has_before = true, .before = {.place = VALUE_END}};
+    return cmd_topic_trim_open(&t, a, &page, argc, argv);
 }
