@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""retention: old records go by time, by size, or never (rows I1 to I6), or when somebody says so."""
+"""retention: old records go by time, by size, or never (rows I1 to I6), or when somebody says so; and du agrees."""
 import json
 import time
 
@@ -100,14 +100,114 @@ def case_time(t):
     t.check.equal("I5: retention.ms=-1 keeps all", part(broker, "ever")["log_start"], 0)
 
 
+def used(broker, topic):
+    """What du says of the partition's folder."""
+    return sum(p.stat().st_blocks * 512 for p in broker.partition(topic).iterdir())
+
+
+def sealed(broker, topic):
+    """The same, without the segment that is written: space is reserved ahead there."""
+    logs = sorted(broker.partition(topic).glob("*.log"))
+    return sum(p.stat().st_blocks * 512 for p in logs[:-1])
+
+
+def soon(what, limit_s=5):
+    """Whether it is so within the limit, and after how long."""
+    start = time.monotonic()
+    return harness.wait_for(what, limit_s), f"{time.monotonic() - start:.1f} s"
+
+
+def case_exact(t):
+    """By time, while it is written and with the default check interval: reads and du follow."""
+    broker = t.broker()
+    broker.run("topic", "create", "t", "-c", "retention.ms=4s")
+    written, oldest, most = [], 0, 0
+    end = time.monotonic() + 14
+    while time.monotonic() < end:
+        fill(broker, "t", 1)
+        written.append((time.monotonic(), part(broker, "t")["end"]))
+        got = broker.run("consume", "t", "-o", "start", "-n", "1", "--json").lines()
+        age = time.time() * 1000 - json.loads(got[0])["timestamp"] if got else 0
+        oldest = max(oldest, age)
+        kept = part(broker, "t")["end"] - max([o for w, o in written if w < time.monotonic() - 9] + [0])
+        most = max(most, sealed(broker, "t") - kept * 1100)
+    t.check.that("the oldest record read is as old as the limit", 3000 < oldest < 7500, oldest)
+    t.check.that("du: no more than what is a few seconds older", most < (2 << 20), most)
+    ok, after = soon(lambda: used(broker, "t") < 65536, 9)
+    t.check.that("no write comes: all of it goes, du agrees", ok, (after, used(broker, "t")))
+    t.check.that("nothing is left to read", part(broker, "t")["log_start"] == part(broker, "t")["end"] > 0,
+                 part(broker, "t"))
+
+
+def case_exact_bytes(t):
+    """By size, while it is written: du stays within the limit and an eighth."""
+    broker = t.broker()
+    broker.run("topic", "create", "t", "-c", "retention.bytes=16M")
+    most = 0
+    for _ in range(12):
+        fill(broker, "t", 4)
+        most = max(most, used(broker, "t"))
+    t.check.that("du: the limit, an eighth and what is on its way", most < (21 << 20), most)
+    ok, after = soon(lambda: used(broker, "t") < (18 << 20) + (1 << 19), 3)
+    t.check.that("du: the limit and an eighth", ok, (after, used(broker, "t")))
+    t.check.that("and not less than the limit", part(broker, "t")["bytes"] >= 16 << 20, part(broker, "t"))
+
+
+def case_change(t):
+    """A new limit counts at once, whatever the check interval is, and while produce goes on."""
+    broker = t.broker()
+    old = int(time.time() * 1000) - 3600 * 1000
+    for topic in ("ever", "bytes"):
+        broker.run("topic", "create", topic, "-c", "retention.ms=-1")
+    fill(broker, "ever", 8, old)
+    fill(broker, "bytes", 8)
+    broker.run("topic", "alter", "bytes", "--set", "segment.bytes=1M", "--set", "retention.bytes=1M")
+    fill(broker, "bytes", 2)
+    broker.run("topic", "alter", "ever", "--set", "retention.ms=30m")
+    ok, after = soon(lambda: part(broker, "ever")["log_start"] == 8000 and used(broker, "ever") < 65536)
+    t.check.that("retention.ms: all is gone at once, du agrees", ok, (after, used(broker, "ever")))
+    ok, after = soon(lambda: used(broker, "bytes") < (3 << 20))
+    t.check.that("retention.bytes: likewise", ok, (after, used(broker, "bytes")))
+    fill(broker, "ever", 1)
+    t.check.equal("what is new stays", part(broker, "ever")["log_start"], 8000)
+
+
 def case_future(t):
-    """A time far ahead keeps nothing from going by size, and deletes nothing else."""
-    broker = t.broker(**CHECK)
-    broker.run("topic", "create", "t", "-c", "retention.ms=1h", "-c", f"segment.bytes={SEGMENT}")
-    fill(broker, "t", 1, int(time.time() * 1000) + 365 * 86400 * 1000)
-    fill(broker, "t", 1)
-    time.sleep(0.5)
-    t.check.equal("nothing goes because a record claims a time to come", part(broker, "t")["log_start"], 0)
+    """One record from the future keeps nothing: it is as old as its append, after a restart as its file."""
+    broker = t.broker()
+    future = int(time.time() * 1000) + 365 * 86400 * 1000
+    for topic in ("t", "u"):
+        broker.run("topic", "create", topic, "-c", "retention.ms=4s")
+        fill(broker, topic, 1, future)
+        fill(broker, topic, 1)
+    t.check.equal("it is there", part(broker, "t")["log_start"], 0)
+    ok, after = soon(lambda: part(broker, "t")["log_start"] == 2000 and used(broker, "t") < 65536, 9)
+    t.check.that("and goes with the others, du agrees", ok, (after, part(broker, "t"), used(broker, "t")))
+    broker.run("topic", "alter", "u", "--set", "retention.ms=20s")
+    fill(broker, "u", 1, future)
+    broker.kill()
+    broker.start()
+    ok, after = soon(lambda: used(broker, "u") < 65536, 30)
+    t.check.that("likewise after a kill", ok, (after, part(broker, "u"), used(broker, "u")))
+
+
+def case_purge(t):
+    """Trim and purge are instant, on disk, too; file.delete.delay.ms is kept to."""
+    broker = t.broker()
+    broker.run("topic", "create", "late", "-c", "file.delete.delay.ms=4s")
+    for topic in ("t", "late"):
+        fill(broker, topic, 40)
+    t.check.that("it takes its space", used(broker, "t") > 40 * 1000 * 1000, used(broker, "t"))
+    start = time.monotonic()
+    done = broker.run("topic", "purge", "t", "-y")
+    ok, _ = soon(lambda: used(broker, "t") < 65536, 2)
+    t.check.that("purge: du agrees", done.code == 0 and ok, (done, used(broker, "t")))
+    t.check.that("and it was quick", time.monotonic() - start < 2, time.monotonic() - start)
+    t.check.equal("nothing is left", broker.run("consume", "t", "-o", "start", "-e").lines(), [])
+    broker.run("topic", "trim", "late", "--before", "end", "-y")
+    t.check.that("with a delay the file stays", used(broker, "late") > 40 * 1000 * 1000, used(broker, "late"))
+    ok, after = soon(lambda: used(broker, "late") < 65536, 9)
+    t.check.that("and goes then", ok and float(after.split()[0]) > 2, (after, used(broker, "late")))
 
 
 def case_trim(t):
