@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/store/compact.h"
 #include "engine/store/compact_map.h"
 #include "engine/store/compact_swap.h"
+#include "engine/store/round.h"
 #include "engine/store/verify.h"
 #include "test/unit/store/rig.h"
 
@@ -219,6 +221,79 @@ START_TEST(pins_keep_the_old_bytes)
 }
 END_TEST
 
+static void swapped(struct part_swap *s, int result)
+{
+    int *told = s->ctx;
+    *told = result;
+}
+
+/* All of [0, end) of a part, batch by batch; how many records. */
+static int64_t read_part(struct part *p, int64_t end)
+{
+    int64_t count = 0, good;
+    for (int64_t offset = 0; offset < end;) {
+        struct part_read q = {.offset = offset, .bound = end, .size_max = 1, .may_wait = true};
+        struct part_extent e;
+        struct part_warm warm;
+        struct batch_header h;
+        ck_assert_int_eq(part_read(p, &q, &e, &warm, &good), 0); /* nothing has to be opened */
+        ck_assert_int_eq(batch_parse(e.bytes, &h), BATCH_OK);
+        count += h.count;
+        offset = e.next_offset;
+        reader_unpin(e.pin);
+    }
+    return count;
+}
+
+/* A read between the files' change and its end finds the old bytes, though the mapping that the
+ * pass brought has no index. */
+START_TEST(read_during_a_swap)
+{
+    struct rig g;
+    int result = -1;
+    rig_init(&g, true);
+    struct log *l = open_rig(&g, 1000);
+    for (int64_t i = 0; i < 200; i++)
+        put(l, i % 3, i, RIG_TIME);
+    ck_assert_int_eq(log_sync(l, RIG_TIME), 0);
+    ck_assert_int_eq(log_close(l), 0); /* no mapping is left */
+    l = open_rig(&g, 1000);
+    struct part *p = log_part(l);
+    struct part_cleanable q = {.first_dirty = -1, .young_ms = INT64_MAX};
+    part_cleanable(p, &q);
+    struct compact *c = compact_new(
+        p, &(struct compact_options){
+               .first_dirty = q.first_dirty, .end = q.end, .map_size_max = 1 << 20, .codec = -1});
+    while (c->phase != COMPACT_SWAP)
+        compact_step(c, 1 << 20);
+    struct part_swap *s = compact_swap(c);
+    s->done = swapped;
+    s->ctx = &result;
+    part_swap(p, s);
+    struct part_round *r = part_round_take(p, true, RIG_TIME);
+    int64_t before = read_part(p, s->end);
+    ck_assert_int_eq(before, s->end);
+    ck_assert_int_eq(round_write_part(r), 0);
+    ck_assert_int_eq(round_control_part(r), 0);
+    ck_assert_int_eq(read_part(p, s->end), before);
+    int64_t end = s->end;
+    part_round_done(p, r, PART_STAGE_FINISHED);
+    ck_assert_int_eq(result, 0);
+    part_check(p);
+    compact_swapped(c, result);
+    compact_cancel(c);
+    compact_step(c, 1 << 20);
+    compact_free(c);
+    struct log_view v;
+    int64_t good;
+    ck_assert_int_eq(log_read(l, 0, 1, &v, &good), 0);
+    ck_assert_int_ge(v.next_offset, end - 3); /* what was there is not any more */
+    log_view_release(&v);
+    ck_assert_int_eq(log_close(l), 0);
+    rig_deinit(&g);
+}
+END_TEST
+
 /* A deleted key can be read until its time has come, then nothing of it is left. */
 START_TEST(tombstones)
 {
@@ -418,6 +493,7 @@ int main(void)
     tcase_add_test(c, map_is_bounded);
     tcase_add_test(c, million_updates);
     tcase_add_test(c, pins_keep_the_old_bytes);
+    tcase_add_test(c, read_during_a_swap);
     tcase_add_test(c, tombstones);
     tcase_add_test(c, the_young_stay);
     tcase_add_test(c, the_end_is_reached);
