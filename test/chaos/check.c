@@ -7,8 +7,9 @@
  *   chaos_check --dir DATA --topic T HISTORY...       from the files of a stopped broker
  *   chaos_check --self-test                           every fault, planted, must be found
  *
- * --retention: the log may begin above 0, and what lies below is expired, not lost. Prints one JSON
- * object, then the first faults. Exit 0 clean, 1 faults found, 2 usage or unreadable input.
+ * --retention: the log may begin above 0, and what lies below is expired, not lost. --compacted:
+ * only the latest record of each key must be there. Prints one JSON object, then the first faults.
+ * Exit 0 clean, 1 faults found, 2 usage or unreadable input.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -34,9 +35,9 @@ static void check_print(const struct verdict_counts *c)
     (void)printf("{\"records\":%" PRIu64 ",\"acked\":%" PRIu64 ",\"failed\":%" PRIu64
                  ",\"expired\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"wrong\":%" PRIu64
                  ",\"duplicated\":%" PRIu64 ",\"reordered\":%" PRIu64 ",\"phantom\":%" PRIu64
-                 ",\"gaps\":%" PRIu64 ",\"skipped\":%" PRIu64 "}\n",
+                 ",\"gaps\":%" PRIu64 ",\"skipped\":%" PRIu64 ",\"superseded\":%" PRIu64 "}\n",
                  c->records, c->acked, c->failed, c->expired, c->lost, c->wrong, c->duplicated,
-                 c->reordered, c->phantom, c->gaps, c->skipped);
+                 c->reordered, c->phantom, c->gaps, c->skipped, c->superseded);
 }
 
 /* --- histories ------------------------------------------------------------------------------ */
@@ -98,6 +99,8 @@ static int check_run(struct check *c)
 {
     struct verdict_counts counts;
     c->source.verdict = verdict_new(c->count, c->source.partitions);
+    if (c->source.compacted)
+        verdict_compacted(c->source.verdict);
     int r = c->server != NULL ? source_server(&c->source, c->server)
                               : source_folder(&c->source, c->dir);
     for (uint32_t i = 0; r == 0 && i < c->count; i++)
@@ -123,9 +126,13 @@ static void check_close(struct check *c)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"server", required_argument, NULL, 's'}, {"dir", required_argument, NULL, 'd'},
-        {"topic", required_argument, NULL, 't'},  {"retention", no_argument, NULL, 'r'},
-        {"self-test", no_argument, NULL, 'x'},    {NULL, 0, NULL, 0},
+        {"server", required_argument, NULL, 's'},
+        {"dir", required_argument, NULL, 'd'},
+        {"topic", required_argument, NULL, 't'},
+        {"retention", no_argument, NULL, 'r'},
+        {"compacted", no_argument, NULL, 'c'},
+        {"self-test", no_argument, NULL, 'x'},
+        {NULL, 0, NULL, 0},
     };
     static struct check c;
     int key;
@@ -135,6 +142,7 @@ int main(int argc, char **argv)
         c.dir = key == 'd' ? optarg : c.dir;
         c.source.topic = key == 't' ? optarg : c.source.topic;
         c.source.retention = c.source.retention || key == 'r';
+        c.source.compacted = c.source.compacted || key == 'c';
         self_test = self_test || key == 'x';
     }
     if (self_test)
@@ -143,7 +151,7 @@ int main(int argc, char **argv)
     if (c.source.topic == NULL || (c.server == NULL) == (c.dir == NULL))
         (void)fprintf(
             stderr, "usage: chaos_check --server URL|HOST:PORT|--dir DATA --topic T [--retention] "
-                    "HISTORY...\n       chaos_check --self-test\n");
+                    "[--compacted] HISTORY...\n       chaos_check --self-test\n");
     else if (check_open(&c, argv + optind, argc - optind) == 0)
         r = check_run(&c);
     check_close(&c);

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 """kill: a broker under load is killed with -9 again and again; nothing acknowledged may be missing.
 
-Three topics are written to all the time: `steady` as it comes; `tiny`, whose segments are a few
+Four topics are written to all the time: `steady` as it comes; `tiny`, whose segments are a few
 batches long, so that kills hit rolls and checkpoints; `short`, which also loses its oldest segments
-to retention. Beside them topics are created and deleted while the kill falls; what was answered
-must hold after the restart. A reader follows `steady` through all deaths and must see every offset
-once. One kill in six hits a broker that is still starting.
+to retention; `latest`, which is compacted. Beside them topics are created and deleted, and settings
+of these changed, while the kill falls; what was answered must hold after the restart. A reader
+follows `steady` through all deaths and must see every offset once. One kill in six hits a broker
+that is still starting.
 
     test/chaos/kill.py [--seed N] [--kills N] [--long]      30 kills, 1,000 with KAURI_TEST_LONG=1
     test/chaos/kill.py --front kafka ...                    20 kills, 1,000 with KAURI_TEST_LONG=1
@@ -149,10 +150,27 @@ def make_loads(broker, run, front):
                  front=front, segment_bytes=40960),
         rig.Load(broker, "short", 2, [p("snappy", 400, 1500)], run, retention=True,
                  front=front, segment_bytes=40960, retention_bytes=122880),
+        rig.Load(broker, "latest", 2, [p("zstd", 200, 1000), p("none", 150, 500)], run,
+                 compacted=True, front=front, segment_bytes=40960,
+                 min_cleanable_dirty_ratio="0.01"),
     ]
 
 
-def one_kill(broker, topics, chance, readies, early):
+CHOICES = {  # topic: settings that go together
+    "steady": [{"segment.bytes": "1073741824", "retention.bytes": "-1"},
+               {"segment.bytes": "500000", "retention.bytes": "1000000000"}],
+    "tiny": [{"segment.bytes": "40960", "index.interval.bytes": "4096"},
+             {"segment.bytes": "100000", "index.interval.bytes": "512"}],
+    "short": [{"segment.bytes": "40960", "retention.bytes": "122880"},
+              {"segment.bytes": "100000", "retention.bytes": "60000"}],
+    "latest": [{"segment.bytes": "40960", "min.cleanable.dirty.ratio": "0.01",
+                "max.compaction.lag.ms": "9223372036854775807"},
+               {"segment.bytes": "100000", "min.cleanable.dirty.ratio": "0.3",
+                "max.compaction.lag.ms": "100"}],
+}
+
+
+def one_kill(broker, clients, chance, readies, early):
     """Lets it live for a while, or not even get ready, and kills it. False: it did not start."""
     broker.spawn()
     if early:
@@ -163,13 +181,15 @@ def one_kill(broker, topics, chance, readies, early):
     if seconds is None:
         return False
     readies.append(seconds)
-    topics.settle()
     left = chance.uniform(0.005, 0.5)
-    if chance.random() < 0.7:
-        wait = chance.uniform(0.0, left)
-        time.sleep(wait)
-        topics.ask()
-        left -= wait
+    for client in clients:
+        client.settle()
+    for client in clients:
+        if chance.random() < 0.7:
+            wait = chance.uniform(0.0, left)
+            time.sleep(wait)
+            client.ask()
+            left -= wait
     time.sleep(left)
     broker.kill()
     return True
@@ -184,7 +204,8 @@ def run(options, seed):
     """All of it; the faults in words, and the figures."""
     home = harness.Home("kill")
     broker = rig.FRONTS[options.front].broker_class(home, log_retention_check_interval_ms=50,
-                                                    log_segment_delete_delay_ms=0)
+                                                    log_segment_delete_delay_ms=0,
+                                                    log_cleaner_backoff_ms=20)
     try:
         return run_on(broker, options, random.Random(seed), seed)
     except RuntimeError as why:
@@ -196,7 +217,8 @@ def run_on(broker, options, chance, seed):
     if broker.start() is None:
         raise RuntimeError("it does not start")
     front = rig.FRONTS[options.front]
-    topics, total, readies = Topics(broker, chance), rig.Total(), []
+    topics, settings = Topics(broker, chance), rig.Settings(broker, CHOICES, chance)
+    total, readies = rig.Total(), []
     loads = make_loads(broker, seed, front)
     for load in loads:
         load.create()
@@ -206,13 +228,15 @@ def run_on(broker, options, chance, seed):
     time.sleep(0.2)
     broker.kill()
     for n in range(options.kills):
-        if not one_kill(broker, topics, chance, readies, n % EARLY_EVERY == EARLY_EVERY - 1):
+        if not one_kill(broker, (topics, settings), chance, readies, n % EARLY_EVERY == EARLY_EVERY - 1):
             raise RuntimeError(f"it does not start again after {n} kills")
     if broker.start() is None:
         raise RuntimeError(f"it does not start again after {options.kills} kills")
     topics.settle()
+    settings.settle()
     faults = rig.finish(loads)
     broker.run("topic", "alter", "short", "--set", "retention.bytes=-1")
+    broker.run("topic", "alter", "steady", "--set", "retention.bytes=-1")
     rig.judge_all(loads, total, "--server", front.address(broker))
     ends = {p["partition"]: p["end"] for p in broker.describe("steady")["partitions"]}
     fault = reader.end(ends)
@@ -222,10 +246,12 @@ def run_on(broker, options, chance, seed):
     rig.judge_all(loads, total, "--dir", broker.data, of_record=False)
     fault = verify(broker)
     faults += rig.refusals(loads, total)
-    faults += topics.wrong + total.words + ([fault] if fault else [])
-    ms = [s * 1000 for s in readies]
+    faults += topics.wrong + settings.wrong + total.words + ([fault] if fault else [])
+    ms, passes = [s * 1000 for s in readies], broker.errors().count("compacted latest-")
+    faults += [] if passes else ["`latest` was never compacted"]
     figures = (f"{options.kills} kills; {total.line()}; {topics.asked} topics made or deleted under "
-               f"them, {len(topics.wrong)} wrong; restart to ready p50 {harness.percentile(ms, 50):.0f} "
+               f"them, {len(topics.wrong)} wrong; {settings.line()}; {passes} passes; "
+               f"restart to ready p50 {harness.percentile(ms, 50):.0f} "
                f"p99 {harness.percentile(ms, 99):.0f} max {max(ms):.0f} ms")
     return faults, figures
 

@@ -24,7 +24,6 @@
 
 #define LOAD_PARTITIONS_MAX 1024
 #define LOAD_FLUSH_MS       90000
-#define LOAD_KEYS           97
 
 struct load {
     struct sender_options options;
@@ -93,7 +92,7 @@ static bool load_one(struct load *l)
                            .sequence = l->sent[partition]};
     char key[16];
     record_make(&id, l->head.size_max, &l->value);
-    int key_size = snprintf(key, sizeof key, "k%u", (unsigned)(id.sequence % LOAD_KEYS));
+    int key_size = snprintf(key, sizeof key, "k%u", (unsigned)(id.sequence % RECORD_KEYS));
     struct sender_record r = {.partition = partition,
                               .key = slice_of(key, (size_t)key_size),
                               .value = buf_slice(&l->value),

@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: MIT
 """power: the power is cut under a loaded broker, on a real ext4; nothing acknowledged may be missing.
 
+Beside topics that only grow, one loses its oldest segments to retention and one is compacted, and
+settings are changed; what was answered of that must hold, too.
+
 The data folder lies on ext4 in a file. A cut is the shutdown ioctl of ext4 with its journal not
 flushed: everything that was not synced is gone, as behind a pulled plug. Before it, random ranges of
 the newest files are written back (sync_file_range), so that what survives is not a prefix: later
@@ -75,7 +78,21 @@ def make_loads(broker, run):
     return [
         rig.Load(broker, "steady", 3, [p("none", 1500, 1500), p("zstd", 300, 1000, 0)], run),
         rig.Load(broker, "tiny", 2, [p("lz4", 600, 1500, 1)], run, segment_bytes=40960),
+        rig.Load(broker, "short", 2, [p("snappy", 400, 1000, 1)], run, retention=True,
+                 segment_bytes=40960, retention_bytes=122880),
+        rig.Load(broker, "latest", 2, [p("none", 200, 1500, 1)], run, compacted=True,
+                 segment_bytes=40960, min_cleanable_dirty_ratio="0.01"),
     ]
+
+
+CHOICES = {  # topic: settings that go together
+    "tiny": [{"segment.bytes": "40960", "index.interval.bytes": "4096"},
+             {"segment.bytes": "100000", "index.interval.bytes": "512"}],
+    "short": [{"segment.bytes": "40960", "retention.bytes": "122880"},
+              {"segment.bytes": "100000", "retention.bytes": "60000"}],
+    "latest": [{"segment.bytes": "40960", "min.cleanable.dirty.ratio": "0.01"},
+               {"segment.bytes": "100000", "min.cleanable.dirty.ratio": "0.3"}],
+}
 
 
 class Image:
@@ -86,8 +103,11 @@ class Image:
         self.disk = harness.Disk(home, f"disk-{number}", IMAGE_SIZE,
                                  self.chance.choice((1024, 4096)))
         self.broker = harness.Broker(home, f"b{number}", data=self.disk.folder / "data",
-                                     program=program, disk_reserve_bytes=0)
+                                     program=program, disk_reserve_bytes=0,
+                                     log_cleaner_backoff_ms=20, log_retention_check_interval_ms=50,
+                                     log_segment_delete_delay_ms=0)
         self.loads = make_loads(self.broker, (seed << 16) + number)
+        self.settings = rig.Settings(self.broker, CHOICES, self.chance)
         self.readies, self.faults = [], []
 
     def start(self):
@@ -101,14 +121,22 @@ class Image:
 
     def cut(self):
         """One cut and the start behind it. False: it does not start."""
-        time.sleep(self.chance.uniform(0.01, 0.4))
+        wait = self.chance.uniform(0.01, 0.4)
+        ask = self.chance.uniform(0, wait)
+        time.sleep(wait - ask)
+        self.settings.ask()
+        time.sleep(ask)
         write_back(self.broker.data, self.chance)
         self.broker.freeze()
         self.disk.cut()
         self.broker.kill()
         self.disk.unmount()
         self.disk.mount()
-        return self.start()
+        if not self.start():
+            return False
+        self.settings.settle()
+        self.faults += self.settings.wrong
+        return True
 
     def run(self, cuts, total):
         """Cuts, then the verdict. How many cuts there were."""
@@ -122,6 +150,7 @@ class Image:
             load.start()
         while done < cuts and self.cut():
             done += 1
+        total.changes += self.settings.answered
         if not self.faults:
             self.judge(total)
         for load in self.loads:
@@ -189,8 +218,9 @@ def run_real(cuts, seed):
     for fault in faults:
         print(f"FAILED  {fault}")
     ms = [s * 1000 for s in readies]
-    print(f"{'FAILED' if faults else 'ok    '}  {done} power cuts; {total.line()}; restart to ready p50 "
-          f"{harness.percentile(ms, 50):.0f} p99 {harness.percentile(ms, 99):.0f} max "
+    print(f"{'FAILED' if faults else 'ok    '}  {done} power cuts; {total.line()}; {total.changes} "
+          f"changes of settings; restart to ready p50 {harness.percentile(ms, 50):.0f} "
+          f"p99 {harness.percentile(ms, 99):.0f} max "
           f"{max(ms, default=0):.0f} ms", flush=True)
     return not faults
 

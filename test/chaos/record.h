@@ -21,6 +21,8 @@
 #include "engine/base/bytes.h"
 
 #define RECORD_HEADER_SIZE 32
+/* Keys are k0 to k96: that of a record is its sequence modulo this. */
+#define RECORD_KEYS 97
 
 struct record_id {
     uint64_t run;

@@ -5,7 +5,8 @@ A Load is one topic and the producers that write to it (chaos_load, one process 
 death of the broker, each with its history on the healthy disk. After `end` the judge (chaos_check)
 compares the topic, read through the client or from the files of a stopped broker, with the
 histories: nothing lost, wrong, duplicated, reordered, phantom, left out or skipped. A Front says
-which client: ours, or librdkafka (chaos_load_kafka, chaos_check_kafka).
+which client: ours, or librdkafka (chaos_load_kafka, chaos_check_kafka). Settings changes topics'
+settings meanwhile.
 """
 import json
 import subprocess
@@ -42,10 +43,13 @@ class Producer:
 
 class Load:
     def __init__(self, broker, topic, partitions, producers, run, retention=False, front=NATIVE,
-                 **configs):
+                 compacted=False, **configs):
         self.broker, self.topic, self.partitions, self.run = broker, topic, partitions, run
-        self.producers, self.retention, self.front = producers, retention, front
+        self.producers, self.front = producers, front
+        self.allowed = ["--retention"] * retention + ["--compacted"] * compacted
         self.configs = {k.replace("_", "."): v for k, v in configs.items()}
+        if compacted:
+            self.configs["cleanup.policy"] = "compact"
         self.children, self.counters = [], []
         folder = broker.home.path / f"history-{run}"
         folder.mkdir(exist_ok=True)
@@ -92,7 +96,7 @@ class Load:
     def judge(self, *source):
         """(counts, words of the checker); source: "--server", ADDRESS or "--dir", FOLDER."""
         command = [str(self.front.checker), *map(str, source), "--topic", self.topic]
-        command += ["--retention"] if self.retention else []
+        command += self.allowed
         done = subprocess.run(command + [str(h) for h in self.histories], capture_output=True,
                               text=True, errors="replace", timeout=600)
         if done.returncode not in (0, 1):
@@ -101,12 +105,57 @@ class Load:
         return json.loads(first), rest
 
 
+class Settings:
+    """A client that changes settings of topics under the kills, several of one topic at once: what
+    was answered must hold after the restart, and of a set all or nothing, whatever was answered."""
+
+    def __init__(self, broker, choices, chance):
+        """choices: topic -> sets of settings of the same keys; it was created with the first."""
+        self.broker, self.choices, self.chance = broker, choices, chance
+        self.known = {topic: sets[0] for topic, sets in choices.items()}
+        self.open, self.late = [], {}
+        self.wrong, self.asked, self.answered = [], 0, 0
+
+    def ask(self):
+        """Starts one command; its answer, if it gets one, is read after the kill."""
+        topic = self.chance.choice(sorted(self.choices))
+        wanted = self.chance.choice([s for s in self.choices[topic] if s != self.known[topic]])
+        words = [word for k, v in wanted.items() for word in ("--set", f"{k}={v}")]
+        child = self.broker.open("topic", "alter", topic, *words, "--timeout", "1s",
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL)
+        self.open.append((topic, wanted, child))
+        self.asked += 1
+
+    def settle(self):
+        """With the broker up again: what was promised must be so; what is open may be either, and
+        may come about until the next kill."""
+        waiting, self.open = self.open, []
+        late, self.late = self.late, {}
+        done = {}
+        for topic, wanted, child in waiting:
+            good = child.wait(30) == 0
+            (done if good else self.late).setdefault(topic, []).append(wanted)
+            self.answered += good
+        for topic, known in self.known.items():
+            may = done.get(topic, [known]) + late.get(topic, []) + self.late.get(topic, [])
+            configs = self.broker.run("topic", "describe", topic, "--json").json()["configs"]
+            found = [s for s in may if all(configs[k]["value"] == v for k, v in s.items())]
+            if not found:
+                has = {k: configs[k]["value"] for k in known}
+                self.wrong.append(f"{topic} has {has}, which is none of {may}")
+            self.known[topic] = found[0] if found else known
+
+    def line(self):
+        return f"{self.asked} changes of settings, {self.answered} answered, {len(self.wrong)} wrong"
+
+
 class Total:
     """The sums over loads and rounds."""
 
     def __init__(self):
-        self.counts = dict.fromkeys(("records", "acked", "failed", "expired") + FAULTS, 0)
-        self.words = []
+        self.counts = dict.fromkeys(("records", "acked", "failed", "expired", "superseded") + FAULTS, 0)
+        self.words, self.changes = [], 0  # changes: of settings, answered
 
     def add(self, counts, words, of_record=True):
         """One verdict; the numbers of a second look at the same log are not added."""
@@ -129,7 +178,7 @@ class Total:
     def line(self):
         c = self.counts
         return (f"{c['acked']} acknowledged, {c['records']} in the log, {c['failed']} failed, "
-                f"{c['expired']} expired; " + ", ".join(f"{c[k]} {k}" for k in FAULTS))
+                f"{c['expired']} expired, {c['superseded']} superseded; " + ", ".join(f"{c[k]} {k}" for k in FAULTS))
 
 
 def finish(loads):

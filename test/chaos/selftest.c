@@ -25,6 +25,7 @@ struct selftest_log {
     size_t count;
     int64_t start;
     bool retention;
+    bool compacted;
     int failed; /* this one was reported as failed; -1: none */
     int silent; /* of this one nothing was reported; -1: none */
 };
@@ -133,6 +134,41 @@ static void selftest_expire(struct selftest_log *l)
     l->retention = true;
 }
 
+/* Sequences 0 to 4 have keys of their own: here 4 becomes a second one of the key of 0, so that of
+ * each producer the first record is superseded. */
+static void selftest_compact(struct selftest_log *l)
+{
+    l->compacted = true;
+    for (size_t i = SELFTEST_COUNT - 2; i < SELFTEST_COUNT; i++)
+        l->id[i].sequence = RECORD_KEYS;
+    selftest_remove(l, 0, false);
+    selftest_remove(l, 0, false);
+}
+
+static void selftest_compact_latest(struct selftest_log *l)
+{
+    selftest_compact(l);
+    selftest_remove(l, 3, false); /* nothing behind it has its key */
+}
+
+static void selftest_compact_last(struct selftest_log *l)
+{
+    selftest_compact(l);
+    l->count -= 2;
+}
+
+static void selftest_compact_other(struct selftest_log *l)
+{
+    selftest_compact(l);
+    l->id[3] = l->id[1];
+}
+
+static void selftest_compact_order(struct selftest_log *l)
+{
+    selftest_compact(l);
+    l->offset[3] = l->offset[2];
+}
+
 #define SELFTEST_FIELD(name) offsetof(struct verdict_counts, name)
 static const struct {
     const char *name;
@@ -153,19 +189,28 @@ static const struct {
     {"a failed record that is present", SELFTEST_CLEAN, selftest_fail_present},
     {"the log start moved", SELFTEST_FIELD(lost), selftest_cut_start},
     {"the log start moved by retention", SELFTEST_CLEAN, selftest_expire},
+    {"superseded records gone", SELFTEST_CLEAN, selftest_compact},
+    {"the latest of a key gone", SELFTEST_FIELD(lost), selftest_compact_latest},
+    {"the last of all gone", SELFTEST_FIELD(lost), selftest_compact_last},
+    {"another record in a compacted log", SELFTEST_FIELD(wrong), selftest_compact_other},
+    {"an offset twice in a compacted log", SELFTEST_FIELD(gaps), selftest_compact_order},
 };
 #define SELFTEST_CASES (sizeof selftest_cases / sizeof selftest_cases[0])
 
 static void selftest_judge(const struct selftest_log *l, struct verdict_counts *out)
 {
     struct verdict *v = verdict_new(2, 1);
+    if (l->compacted)
+        verdict_compacted(v);
     verdict_start(v, 0, l->start, l->retention);
     for (size_t i = 0; i < l->count; i++)
         verdict_record(v, 0, l->offset[i], l->unreadable[i] ? NULL : &l->id[i]);
     for (uint32_t i = 0; i < 2; i++)
-        verdict_sent(v, i, 0, SELFTEST_COUNT / 2);
+        verdict_sent(v, i, 0, l->compacted ? RECORD_KEYS + 1 : SELFTEST_COUNT / 2);
     for (int i = 0; i < SELFTEST_COUNT; i++) {
         struct record_id id = selftest_id((size_t)i);
+        if (l->compacted && i >= SELFTEST_COUNT - 2)
+            id.sequence = RECORD_KEYS;
         if (i == l->failed)
             verdict_failed(v, id.producer, 0, id.sequence);
         else if (i != l->silent)

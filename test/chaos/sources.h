@@ -16,6 +16,7 @@ struct source {
     uint32_t size_max;
     uint32_t partitions;
     bool retention; /* the log may begin above 0 */
+    bool compacted;
 };
 
 /* One record of the log goes to the judge; scratch is reused from call to call. */

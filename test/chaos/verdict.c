@@ -33,6 +33,7 @@ struct verdict_part {
     size_t cap;
     int64_t start;
     bool retention;
+    int64_t latest[RECORD_KEYS]; /* offset of each key's last record, plus one */
 };
 
 struct verdict {
@@ -40,6 +41,7 @@ struct verdict {
     struct verdict_stream *streams; /* producers * partitions; owned */
     uint32_t producers;
     uint32_t partitions;
+    bool compacted;
     struct verdict_counts counts;
     struct buf text;
 };
@@ -86,6 +88,12 @@ static struct verdict_stream *verdict_stream(struct verdict *v, uint32_t produce
 {
     ASSERT(producer < v->producers && partition < v->partitions);
     return &v->streams[(size_t)producer * v->partitions + partition];
+}
+
+void verdict_compacted(struct verdict *v)
+{
+    ASSERT(v->counts.records == 0);
+    v->compacted = true;
 }
 
 void verdict_start(struct verdict *v, uint32_t partition, int64_t offset, bool retention)
@@ -152,13 +160,15 @@ void verdict_record(struct verdict *v, uint32_t partition, int64_t offset,
     struct verdict_part *p = &v->parts[partition];
     int64_t expected = p->start + (int64_t)p->count;
     v->counts.records++;
-    if (offset != expected)
+    if (offset < expected || (offset > expected && !v->compacted))
         verdict_count(v, &v->counts.gaps, "gap before", partition, offset, VERDICT_NOBODY, 0);
     if (offset < expected)
         return; /* seen already: keep the first */
     for (; expected < offset; expected++)
         verdict_keep(p, NULL);
     verdict_keep(p, id);
+    if (id != NULL)
+        p->latest[id->sequence % RECORD_KEYS] = offset + 1;
     if (id == NULL)
         verdict_count(v, &v->counts.wrong, "not a value", partition, offset, VERDICT_NOBODY, 0);
     else if (id->producer >= v->producers || id->partition != partition)
@@ -191,7 +201,13 @@ void verdict_acked(struct verdict *v, uint32_t producer, uint32_t partition, uin
         v->counts.expired++;
         return;
     }
-    if (offset < p->start || offset - p->start >= (int64_t)p->count) {
+    bool outside = offset < p->start || offset - p->start >= (int64_t)p->count;
+    bool hole = v->compacted && (outside || p->cells[offset - p->start].producer == VERDICT_NOBODY);
+    if (hole && p->latest[sequence % RECORD_KEYS] > offset + 1) {
+        v->counts.superseded++;
+        return;
+    }
+    if (outside || hole) {
         verdict_count(v, &v->counts.lost, "lost", partition, offset, producer, sequence);
         return;
     }
@@ -222,7 +238,7 @@ void verdict_end(struct verdict *v, struct verdict_counts *out)
     for (uint32_t i = 0; i < v->producers; i++)
         for (uint32_t k = 0; k < v->partitions; k++) {
             const struct verdict_stream *s = verdict_stream(v, i, k);
-            if (s->missing > s->failed)
+            if (s->missing > s->failed && !v->compacted)
                 verdict_count(v, &v->counts.skipped, "sequences skipped", k, -1, i,
                               s->missing - s->failed);
         }

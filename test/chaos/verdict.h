@@ -12,6 +12,9 @@
  *   gaps        offsets that do not follow one another
  *   skipped     a sequence missing between two, though it was not reported as failed
  *
+ * A log that is compacted may leave out offsets, sequences and whatever has a later record of its
+ * key (record.h): those are superseded. The latest of each key must be there.
+ *
  * Cost: linear in records and acknowledgements. Memory: 16 bytes per record of the log.
  */
 #pragma once
@@ -32,11 +35,14 @@ struct verdict_counts {
     uint64_t phantom;
     uint64_t gaps;
     uint64_t skipped;
-    uint64_t expired; /* acknowledged and below the log start, where retention is allowed */
+    uint64_t expired;    /* acknowledged and below the log start, where retention is allowed */
+    uint64_t superseded; /* acknowledged and not there, where compaction is allowed */
 };
 
 struct verdict *verdict_new(uint32_t producers, uint32_t partitions);
 struct verdict *verdict_free(struct verdict *v);
+/* The topic is compacted; before anything else. */
+void verdict_compacted(struct verdict *v);
 /* The log of the partition begins here; before any of its records. With `retention` acknowledged
  * records below are expired, else lost. */
 void verdict_start(struct verdict *v, uint32_t partition, int64_t offset, bool retention);
