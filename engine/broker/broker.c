@@ -149,8 +149,10 @@ static struct broker *broker_new(const struct broker_env *env)
     struct store_options o = {.io = env->io,
                               .seed = env->seed,
                               .writer_max = env->descriptor_max / 3,
-                              .reader_max = env->reader_max};
+                              .reader_max = env->reader_max,
+                              .buries = true};
     store_init(&b->store, &o);
+    list_init(&b->unmap.readers);
     bpart_init(&b->meta_part, b, NULL, 0);
     b->meta_part.sync = true;
     b->coord = coord_new(env->seed + 1);
@@ -312,6 +314,35 @@ static void broker_stop_step(struct broker *b)
     }
 }
 
+static void broker_unmap_run(struct work_job *job)
+{
+    struct broker_unmap *u = LIST_ENTRY(job, struct broker_unmap, job);
+    ASSERT(u->out && !list_empty(&u->readers));
+    reader_discard_all(u->io, &u->readers);
+}
+
+static void broker_unmap_done(struct work_note *note)
+{
+    struct work_job *job = LIST_ENTRY(note, struct work_job, note);
+    struct broker_unmap *u = LIST_ENTRY(job, struct broker_unmap, job);
+    ASSERT(u->out && list_empty(&u->readers));
+    u->out = false;
+}
+
+/* Unmapping can take as long as a file is large: not in this thread. */
+static void broker_unmap(struct broker *b)
+{
+    struct broker_unmap *u = &b->unmap;
+    if (u->out || list_empty(&b->store.buried))
+        return;
+    store_exhume(&b->store, &u->readers);
+    ASSERT(!list_empty(&u->readers));
+    u->io = b->io;
+    u->out = true;
+    u->job = (struct work_job){.run = broker_unmap_run, .note = {.done = broker_unmap_done}};
+    work_submit(b->env.work, &u->job);
+}
+
 void broker_run(struct broker *b)
 {
     ASSERT(!b->stopped || b->stopping || b->dead);
@@ -335,6 +366,7 @@ void broker_run(struct broker *b)
     broker_groups_deliver(b->groups);
     broker_groups_flush(b->groups);
     broker_start_rounds(b); /* what the callbacks asked for */
+    broker_unmap(b);
     broker_stop_step(b);
     broker_start_rounds(b);
 }

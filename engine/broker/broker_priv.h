@@ -138,12 +138,20 @@ struct broker_buried { /* broker_buried.c */
     int result;
 };
 
+struct broker_unmap { /* readers that nobody holds, freed in a worker */
+    struct work_job job;
+    struct io *io;
+    struct list readers;
+    bool out;
+};
+
 struct broker {
     struct broker_env env;
     char *dir; /* owned */
     struct io *io;
     struct io_file *lock;
     struct store store;
+    struct broker_unmap unmap;
     struct coord *coord;
     struct bpart meta_part; /* __meta */
     struct meta *view;

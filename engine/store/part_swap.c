@@ -177,6 +177,11 @@ void part_swap_finish(struct part *p, struct part_round *r)
         if (!r->checkpointed)
             p->generation = r->saved_generation;
     }
+    for (size_t i = 0; i < s->count; i++)
+        if (s->readers[i] != NULL) { /* they show removed files, perhaps */
+            reader_bury(p->store, s->readers[i]);
+            s->readers[i] = NULL;
+        }
     p->swaps++;
     p->swapping = false;
     p->swap = NULL;

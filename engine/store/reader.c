@@ -21,8 +21,10 @@ void store_init(struct store *s, const struct store_options *o)
         .reader_max = o->reader_max > 0 ? o->reader_max : STORE_DEFAULT_MAX,
         .writer_max = o->writer_max > 0 ? o->writer_max : STORE_DEFAULT_MAX,
         .seed = o->seed,
+        .buries = o->buries,
     };
     list_init(&s->readers);
+    list_init(&s->buried);
     list_init(&s->writers);
     ASSERT(s->reader_max > 0 && s->writer_max > 0);
     guard_install();
@@ -32,6 +34,13 @@ void store_deinit(struct store *s)
 {
     ASSERT(list_empty(&s->readers) && s->reader_count == 0);
     ASSERT(list_empty(&s->writers) && s->writer_count == 0);
+    reader_discard_all(s->io, &s->buried);
+}
+
+void store_exhume(struct store *s, struct list *out)
+{
+    ASSERT(s->buries && list_empty(out));
+    list_splice(out, &s->buried);
 }
 
 static int reader_map(struct io *io, const struct reader_plan *plan, const char *suffix,
@@ -59,6 +68,22 @@ struct reader *reader_discard(struct io *io, struct reader *r)
     io_unmap(io, &r->timeindex);
     free(r);
     return NULL;
+}
+
+void reader_discard_all(struct io *io, struct list *readers)
+{
+    for (struct list *n = list_pop(readers); n != NULL; n = list_pop(readers))
+        (void)reader_discard(io, LIST_ENTRY(n, struct reader, link));
+    ASSERT(list_empty(readers));
+}
+
+void reader_bury(struct store *s, struct reader *r)
+{
+    ASSERT(r->pins == 0 && r->owner == NULL && !list_linked(&r->link));
+    if (s->buries)
+        list_add_tail(&s->buried, &r->link);
+    else
+        (void)reader_discard(s->io, r);
 }
 
 int reader_open(struct io *io, const struct reader_plan *plan, struct reader **out)
@@ -93,7 +118,7 @@ static void reader_free(struct reader *r)
     if (r->owner != NULL)
         *r->owner = NULL;
     r->owner = NULL;
-    reader_discard(r->store->io, r);
+    reader_bury(r->store, r);
 }
 
 static void reader_enlist(struct reader *r)

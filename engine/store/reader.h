@@ -44,5 +44,9 @@ void reader_adopt(struct store *s, struct reader *r, struct reader **owner);
 void reader_release(struct reader *r);
 void reader_pin(struct reader *r);
 void reader_unpin(struct reader *r);
+/* Owner thread: nobody wants this one any more; it is freed, or buried (store.h). */
+void reader_bury(struct store *s, struct reader *r);
 /* Frees a reader that was never adopted. */
 struct reader *reader_discard(struct io *io, struct reader *r);
+/* Any thread: frees what store_exhume gave. */
+void reader_discard_all(struct io *io, struct list *readers);

@@ -277,8 +277,14 @@ START_TEST(read_during_a_swap)
     ck_assert_int_eq(round_control_part(r), 0);
     ck_assert_int_eq(read_part(p, s->end), before);
     int64_t end = s->end;
+    p->store->buries = true;
     part_round_done(p, r, PART_STAGE_FINISHED);
     ck_assert_int_eq(result, 0);
+    struct list old;
+    list_init(&old);
+    store_exhume(p->store, &old); /* mappings of what was removed: not unmapped here */
+    ck_assert(!list_empty(&old) && list_empty(&p->store->buried));
+    reader_discard_all(g.io, &old);
     part_check(p);
     compact_swapped(c, result);
     compact_cancel(c);
