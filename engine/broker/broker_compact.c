@@ -10,7 +10,7 @@
 #include "engine/broker/broker_compact_priv.h"
 #include "engine/broker/broker_groups_priv.h"
 
-#define BROKER_COMPACT_PIECE     (4u << 20) /* of work, at most and at least */
+#define BROKER_COMPACT_PIECE     (1u << 20) /* of work, at most and at least */
 #define BROKER_COMPACT_PIECE_MIN (64u << 10)
 #define BROKER_COMPACT_PIECES    4 /* a second, where the rate is low */
 #define BROKER_COMPACT_SEAL_MS   100
@@ -221,6 +221,15 @@ static double broker_compact_rate(const struct broker_compact *bc)
     return rate;
 }
 
+/* When others were served meanwhile, the cleaner rests as long as it worked. */
+static int64_t broker_compact_rest(const struct broker_compact *bc)
+{
+    const struct broker *b = bc->broker;
+    int64_t took = broker_now(b) - bc->began_ms;
+    ASSERT(took >= 0);
+    return b->counters.round_partitions != bc->rounds || broker_rounds_out(b) ? took : 0;
+}
+
 static void broker_compact_step_run(struct work_job *job)
 {
     struct broker_compact *bc = LIST_ENTRY(job, struct broker_compact, job);
@@ -236,6 +245,8 @@ static void broker_compact_step_done(struct work_note *note)
     ASSERT(bc->out && ms >= 0);
     bc->out = false;
     bc->resume_ms = bc->began_ms + (ms < 1 ? 0 : ms > 3600000 ? 3600000 : (int64_t)ms);
+    int64_t rested_ms = broker_now(bc->broker) + broker_compact_rest(bc);
+    bc->resume_ms = bc->resume_ms > rested_ms ? bc->resume_ms : rested_ms;
 }
 
 static void broker_compact_step(struct broker_compact *bc)
@@ -244,6 +255,7 @@ static void broker_compact_step(struct broker_compact *bc)
     bc->out = true;
     bc->began_ms = broker_now(bc->broker);
     bc->used = bc->pass->used;
+    bc->rounds = bc->broker->counters.round_partitions;
     double piece = broker_compact_rate(bc) / BROKER_COMPACT_PIECES;
     bc->piece = piece > BROKER_COMPACT_PIECE       ? BROKER_COMPACT_PIECE
                 : piece < BROKER_COMPACT_PIECE_MIN ? BROKER_COMPACT_PIECE_MIN

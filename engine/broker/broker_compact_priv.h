@@ -33,6 +33,7 @@ struct broker_compact {
     bool swaps;       /* a swap is with the part */
     int64_t began_ms; /* of the step, monotonic */
     uint64_t used;    /* before the step */
+    uint64_t rounds;  /* likewise: partitions in rounds so far */
     uint64_t piece;   /* of the step */
     int64_t resume_ms;
     int64_t look_ms;
