@@ -7,6 +7,7 @@ import time
 
 import harness
 
+UPDATES = 1_000_000 if harness.LONG else 100_000
 CLEAN = {"log_cleaner_backoff_ms": 100, "log_cleaner_min_cleanable_ratio": 0.1}
 TOPIC = ("-c", "cleanup.policy=compact", "-c", "segment.bytes=65536")
 
@@ -96,3 +97,36 @@ def case_keyless(t):
     done = broker.run("produce", "t", data="no key\n")
     t.check.that("J3: refused, and says why", done.code != 0 and "key" in done.errors, done)
     t.check.equal("J3: nothing was stored", broker.describe("t")["partitions"][0]["end"], 0)
+
+
+def kcat(address, *words, data=None):
+    done = subprocess.run(["kcat", "-b", address, "-t", "t", *words], input=data, capture_output=True,
+                          timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-400:]
+    return done.stdout.decode()
+
+
+def case_million(t):
+    """J1: updates over 1,000 keys, by kcat, end as exactly the latest record of each, in order."""
+    if shutil.which("kcat") is None:
+        t.check.skip("J1: updates by kcat", "there is no kcat")
+        return
+    broker, address = t.idle(**CLEAN), f"127.0.0.1:{harness.free_port()}"
+    broker.start("--kafka", address)
+    broker.run("topic", "create", "t", "-c", "cleanup.policy=compact", "-c", "segment.bytes=4M",
+               "-c", "max.compaction.lag.ms=1000")  # the active segment, too
+    keys = [f"k{i}" for i in range(1000)] + [f"k{t.random.randrange(1000)}" for _ in range(UPDATES - 1000)]
+    rows = "".join(f"{key} {offset}\n" for offset, key in enumerate(keys))
+    kcat(address, "-P", "-K", " ", "-X", "enable.idempotence=true", data=rows.encode())
+    t.check.equal("J1: all are there", broker.describe("t")["partitions"][0]["end"], UPDATES)
+    last = {key: offset for offset, key in enumerate(keys)}
+    latest = [f"{offset} {key} {offset}" for key, offset in sorted(last.items(), key=lambda row: row[1])]
+
+    def read():
+        return kcat(address, "-C", "-o", "beginning", "-e", "-q", "-f", "%o %k %s\\n").splitlines()
+
+    harness.wait_for(lambda: len(read()) == 1000, 120, 0.5)
+    t.check.equal(f"J1: {UPDATES} updates are 1,000 records, their offsets kept", read(), latest)
+    broker.stop()
+    done = broker.plain("verify", "--deep", broker.partition("t"))
+    t.check.that("verify finds nothing", done.code == 0, done)
