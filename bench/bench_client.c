@@ -177,6 +177,7 @@ static void bench_arguments(int argc, char **argv, struct load *l, const char **
                                            {"acks", &acks, NULL},
                                            {"partitions", NULL, &l->partitions},
                                            {"size", NULL, &l->size},
+                                           {"keys", NULL, &l->keys},
                                            {"records", NULL, &l->records},
                                            {"duration-ms", NULL, &l->duration_ms},
                                            {"window", NULL, &l->window},
@@ -190,7 +191,7 @@ static void bench_arguments(int argc, char **argv, struct load *l, const char **
     l->acks = bench_acks(acks);
     if (*row == NULL || l->server == NULL || l->topic == NULL)
         bench_die("arguments", "want --row, --server and --topic");
-    if (l->size < 8 || l->partitions < 1 || l->clients < 1 || l->rate < 1)
+    if (l->keys < 0 || l->size < 8 || l->partitions < 1 || l->clients < 1 || l->rate < 1)
         bench_die("arguments", "want --size from 8; --partitions, --clients, --rate from 1");
 }
 

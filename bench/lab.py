@@ -208,12 +208,15 @@ class Lab:
             broker.kill()
         shutil.rmtree(broker.data, ignore_errors=True)
 
-    def topic(self, broker, name, partitions=1):
-        command = [self.build / "cli" / "kauri", "topic", "create", name, "-s", broker.url,
-                   "-p", str(partitions)]
+    def kauri(self, broker, *words):
+        command = [self.build / "cli" / "kauri", *map(str, words), "-s", broker.url]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
-            raise Failed(f"cannot create the topic \"{name}\": {done.stderr.strip()}")
+            raise Failed(f"kauri {' '.join(map(str, words))}: {done.stderr.strip()}")
+
+    def topic(self, broker, name, partitions=1, **configs):
+        sets = [word for k, v in configs.items() for word in ("-c", f"{k.replace('_', '.')}={v}")]
+        self.kauri(broker, "topic", "create", name, "-p", partitions, *sets)
 
     def first(self, data=None, topic="first", settings=()):
         """Starts a broker beside a client that waits for it: the broker, and ms from its start to

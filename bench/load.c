@@ -5,12 +5,14 @@
 #include "bench/load.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/cleanup.h"
 
-#define LOAD_WAIT_MS 30000
+#define LOAD_WAIT_MS  30000
+#define LOAD_KEY_STEP 7919 /* a prime: no run of neighbours */
 
 void load_check(struct kauri *k, const char *what, int error)
 {
@@ -38,6 +40,18 @@ struct kauri *load_open(const struct load *l,
                               .ctx = ctx};
     bench_check("open the client", kauri_open(&o, &k));
     return k;
+}
+
+void load_key(const struct load *l, int64_t number, char text[LOAD_KEY_SIZE],
+              struct kauri_record *r)
+{
+    if (l->keys == 0)
+        return;
+    int size =
+        snprintf(text, LOAD_KEY_SIZE, "key-%lld", (long long)(number * LOAD_KEY_STEP % l->keys));
+    ASSERT(size > 0 && size < LOAD_KEY_SIZE);
+    r->key = text;
+    r->key_size = (size_t)size;
 }
 
 /* --- produce --- */
@@ -75,12 +89,14 @@ static void load_delivered(void *ctx, const struct kauri_record *r, int error, c
 static bool load_send(struct load_producer *p, const uint8_t *value)
 {
     int64_t now = bench_now_ns();
+    char key[LOAD_KEY_SIZE];
     struct kauri_record r = {.topic = p->load->topic,
                              .partition = (int32_t)(p->sent % p->load->partitions),
                              .timestamp_ms = -1,
                              .value = value,
                              .value_size = (size_t)p->load->size,
                              .opaque = (void *)(intptr_t)now};
+    load_key(p->load, p->sent, key, &r);
     int error = kauri_send(p->k, &r);
     if (error == KAURI_AGAIN)
         return false;

@@ -16,11 +16,14 @@
 #include "bench/bench.h"
 #include "net/client/kauri.h"
 
+#define LOAD_KEY_SIZE 24
+
 struct load {
     const char *server;
     const char *topic;
     int64_t partitions;  /* of the topic, which is there */
     int64_t size;        /* of a value, >= 8 */
+    int64_t keys;        /* that the records go through; 0: records without key */
     int64_t records;     /* at most so many in all; 0: no limit */
     int64_t duration_ms; /* at most so long; 0: no limit */
     int64_t window;      /* records of one client under way; 0: as the buffer allows */
@@ -45,6 +48,9 @@ void load_drain(const struct load *l, struct load_result *out);
 /* Latency leaves out the first tenth of the records. */
 void load_paced(const struct load *l, struct load_result *out);
 
+/* The key of record `number`, in text the caller has: all keys once before one comes again. */
+void load_key(const struct load *l, int64_t number, char text[LOAD_KEY_SIZE],
+              struct kauri_record *r);
 /* A client with the load's options; `delivered` may be NULL. */
 struct kauri *load_open(const struct load *l,
                         void (*delivered)(void *ctx, const struct kauri_record *r, int error,

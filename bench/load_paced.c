@@ -36,11 +36,19 @@ static void load_paced_delivered(void *ctx, const struct kauri_record *r, int er
         bench_die("produce", message != NULL ? message : kauri_error_text(error));
 }
 
-static void load_paced_send(struct kauri *k, const struct load *l, uint8_t *value, int64_t at_ns)
+struct load_paced_one {
+    int64_t number;
+    int64_t at_ns;
+};
+
+static void load_paced_send(struct kauri *k, const struct load *l, uint8_t *value,
+                            struct load_paced_one one)
 {
+    char key[LOAD_KEY_SIZE];
     struct kauri_record r = {
         .topic = l->topic, .timestamp_ms = -1, .value = value, .value_size = (size_t)l->size};
-    bytes_put_le64(value, (uint64_t)at_ns);
+    bytes_put_le64(value, (uint64_t)one.at_ns);
+    load_key(l, one.number, key, &r);
     load_check(k, "send", kauri_send(k, &r));
 }
 
@@ -51,15 +59,17 @@ static void *load_paced_produce(void *arg)
     struct kauri *k = load_open(l, load_paced_delivered, NULL);
     uint8_t *value CLEANUP(cleanup_free) = assert_memory(calloc(1, (size_t)l->size), 1);
     bench_sharp_timers();
-    load_paced_send(k, l, value, LOAD_PACED_PROBE);
+    load_paced_send(k, l, value, (struct load_paced_one){0, LOAD_PACED_PROBE});
     load_check(k, "flush", kauri_flush(k, LOAD_PACED_WAIT_MS));
     (void)pthread_barrier_wait(&p->ready);
     int64_t start = bench_now_ns();
     for (int64_t i = 0; i < p->records;) {
         bench_sleep_until(start + i * 1000000000 / l->rate);
         int64_t now = bench_now_ns();
-        for (; i < p->records && start + i * 1000000000 / l->rate <= now; i++)
-            load_paced_send(k, l, value, start + i * 1000000000 / l->rate);
+        for (; i < p->records && start + i * 1000000000 / l->rate <= now; i++) {
+            struct load_paced_one one = {i, start + i * 1000000000 / l->rate};
+            load_paced_send(k, l, value, one);
+        }
         (void)kauri_poll(k, 0);
     }
     load_check(k, "flush", kauri_flush(k, LOAD_PACED_WAIT_MS));

@@ -7,6 +7,7 @@ import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from compaction import compact
 from lab import Failed
 
 SIZES = ("170B", "16KiB", "64KiB", "1MiB")
@@ -464,4 +465,4 @@ def groups_again(lab, broker, groups, words):
 
 
 ALL = (limits, append, rounds, start, memory, produce, acks, partitions, durable, drain, kafka,
-       latency, topics, ready, groups_idle, groups_commit, groups_ready)
+       latency, compact, topics, ready, groups_idle, groups_commit, groups_ready)
