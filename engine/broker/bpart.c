@@ -150,6 +150,7 @@ static void bpart_online(struct bpart *p, struct part *part)
     p->state = BPART_ONLINE;
     bpart_configure(p); /* the limits may have changed since the load began */
     broker_retention_look(p);
+    bpart_due(p); /* what a crash left of a trim */
     broker_fetch_wake(p->broker, p);
 }
 

@@ -52,6 +52,7 @@ struct bpart {
     int64_t compact_ms;  /* not before this; monotonic */
     int64_t oldest_at;   /* a log start, */
     int64_t oldest_ms;   /* and the time of its record; -1 unknown, INT64_MAX: none goes by time */
+    uint64_t asked;      /* part->appended when that was looked up */
     uint64_t retain_at;  /* part->appended from which retention.bytes may be exceeded */
     int64_t told_ms;     /* of retention, in the log; monotonic, 0 never */
     int64_t trimming;    /* of the round that is out: part->trim_to when it began */
@@ -125,6 +126,7 @@ struct broker_retention { /* broker_retention.c */
     struct work_job job;  /* for one of them */
     struct query query;
     struct bpart *bpart; /* that one; NULL none */
+    uint64_t appended;   /* to it */
     int64_t hold_ms;     /* nothing goes before: the wall clock jumped; monotonic */
 };
 

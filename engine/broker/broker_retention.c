@@ -89,10 +89,20 @@ void broker_retention_forget(struct bpart *p)
 
 /* --- when --- */
 
+/* There was none to be found by its time, but more has been written since. */
+static bool broker_retain_outdated(const struct bpart *p)
+{
+    ASSERT(p->part != NULL);
+    return p->oldest_ms == INT64_MAX && p->oldest_at == p->part->log_start &&
+           p->asked != p->part->appended;
+}
+
 /* The time of the record at the log start; -1 unknown, INT64_MAX: by its time it never goes. */
 static int64_t broker_retain_first(const struct bpart *p, const struct part_oldest *o)
 {
     ASSERT(p->part->log_start < o->end);
+    if (broker_retain_outdated(p))
+        return -1;
     return p->oldest_ms >= 0 && p->oldest_at == p->part->log_start ? p->oldest_ms : o->first_ms;
 }
 
@@ -134,10 +144,16 @@ void broker_retention_wrote(struct bpart *p)
     if (!broker_retain_may(p))
         return;
     const struct topic_limits *l = &p->topic->limits;
+    bool armed = p->retain.slot > 0;
     if (l->retention_size >= 0 && p->part->appended >= p->retain_at)
         broker_retention_look(p);
-    else if (p->retain.slot == 0 && l->retention_ms >= 0 && !list_linked(&p->asks))
+    else if (l->retention_ms < 0 || list_linked(&p->asks))
+        return;
+    else if (!armed || (p->trimming >= 0 && p->part->trim_to < 0)) /* something else is first now */
         broker_retain_arm(p, 0);
+    else if (broker_retain_outdated(p) &&
+             p->retain.at > broker_now(p->broker) + broker_retain_step(p->topic))
+        broker_retain_arm(p, broker_retain_step(p->topic));
 }
 
 /* --- inside the first segment --- */
@@ -155,12 +171,13 @@ static void broker_retain_asked(struct work_note *note)
     r->bpart = NULL;
     bool good = broker_retain_may(p) && q->result == 0 && !query_stale(q, p->part);
     bool found = good && q->offset >= 0 && !q->stepped; /* no start behind what may be young */
-    if (found)
+    if (found && q->passed) /* else it is only the first that compaction left */
         part_advance(p->part, q->offset);
     if (good) {
         bool there = q->offset == p->part->log_start;
         p->oldest_at = p->part->log_start;
-        p->oldest_ms = !found ? INT64_MAX : there ? q->found_timestamp : -1;
+        p->asked = r->appended;
+        p->oldest_ms = !found ? INT64_MAX : there || !q->passed ? q->found_timestamp : -1;
     }
     if (broker_retain_may(p) && p->retain.slot == 0)
         broker_retain_arm(p, broker_retain_step(p->topic));
@@ -196,6 +213,8 @@ static void broker_retain_ask(struct broker *b)
             continue;
         query_init(&r->query, p->part, older_than, bpart_visible(p));
         r->query.count = o.slot + 1;
+        bool all = r->query.bound == p->part->reserved;
+        r->appended = p->part->appended - !all; /* what is on its way is not looked at */
         r->bpart = p;
         p->jobs++;
         r->job =

@@ -85,8 +85,8 @@ uint64_t part_room(const struct part *p, uint64_t retention_size)
 void part_advance(struct part *p, int64_t offset)
 {
     ASSERT(p->failed == 0 && !p->read_only);
-    int64_t end = p->count > 1 ? p->segments[1]->base : p->written;
-    if (offset > p->log_start && offset < end)
+    struct part_oldest o;
+    if (offset > p->log_start && part_oldest(p, &o) && offset < o.end)
         p->log_start = offset;
     ASSERT(p->log_start <= p->written);
 }

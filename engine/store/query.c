@@ -113,6 +113,7 @@ static void query_seek(struct query_walk *w)
         r = guard_run(w->index.p, w->index.size, query_seek_index, w);
     if (r == 0)
         r = guard_run(log->p, log->size, query_seek_log, w);
+    w->q->passed = w->q->passed || (r == 0 && w->scan.expected > w->q->log_start);
     ASSERT(r >= 0 || r == -EIO); /* in any case the walk has a good place to begin */
 }
 
@@ -126,8 +127,10 @@ static bool query_take(struct query_walk *w)
         h->count == 0) /* compacted away */
         return false;
     bool newest = q->timestamp < 0;
-    if (newest ? h->max_timestamp <= w->best : h->max_timestamp < q->timestamp)
+    if (newest ? h->max_timestamp <= w->best : h->max_timestamp < q->timestamp) {
+        w->q->passed = true;
         return false;
+    }
     w->batch = slice_of(w->scan.log.p + w->scan.at, h->size);
     if (newest && h->base_offset >= q->log_start)
         w->best = h->max_timestamp;
@@ -174,6 +177,7 @@ static bool query_open_batch(struct query *q, struct slice batch)
     enum batch_fault fault = batch_iter_init(&it, batch, q->inflate_max, &scratch);
     while (fault == BATCH_OK && (newest || !found) && batch_iter_next(&it, &rec, &fault)) {
         bool old = newest ? rec.timestamp <= q->found_timestamp : rec.timestamp < q->timestamp;
+        q->passed = q->passed || (old && rec.offset >= q->log_start);
         if (old || rec.offset < q->log_start)
             continue;
         q->offset = rec.offset;

@@ -38,6 +38,7 @@ struct query {
     int result;     /* 0 or -errno */
     int64_t offset; /* -1: none */
     int64_t found_timestamp;
+    bool passed;  /* records in front of it that are older than asked */
     bool stepped; /* over something that cannot be read: a better answer may lie there */
 };
 

@@ -438,6 +438,8 @@ static void recover_ends(struct recover *c)
     p->generation = c->state.generation;
     p->exists = c->has_state || p->count > 0;
     ASSERT(p->log_start <= p->reserved);
+    if (!p->read_only && p->count > 1 && p->segments[1]->base <= p->log_start)
+        p->trim_to = p->log_start; /* a crash came between a trim's state and its segments */
 }
 
 static struct part *recover_part(struct store *s, const struct part_open_options *o)
