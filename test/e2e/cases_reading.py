@@ -21,7 +21,7 @@ def timed(broker, topic, count=100):
 
 def case_where(t):
     """D4: start, N, -N, end, times, ranges."""
-    broker = t.broker()
+    broker = t.broker(log_retention_ms=-1)
     timed(broker, "t")
 
     def read(where, *more):
@@ -100,7 +100,7 @@ def case_slow_reader(t):
 
 def case_copy(t):
     """consume --json | produce --json copies a topic."""
-    broker = t.broker()
+    broker = t.broker(log_retention_ms=-1)
     rows = [{"key": f"k{i}", "value": f"v{i}", "timestamp": T0_MS + i, "headers": [["n", str(i)]]}
             for i in range(200)]
     broker.run("topic", "create", "a", "b", "-p", "3")

@@ -6,6 +6,7 @@ import json
 import time
 
 STAMP_MS = 1705327800000
+FOR_EVER = {"log_retention_ms": -1}  # for records of a time long ago
 
 
 def kept(envelope):
@@ -15,7 +16,7 @@ def kept(envelope):
 
 def case_whole_record(t):
     """A1: key, value, time, headers with their order and repeated names."""
-    broker = t.broker()
+    broker = t.broker(**FOR_EVER)
     sent = {"key": "K", "value": "V ä\n\t\u0001", "timestamp": STAMP_MS,
             "headers": [["h", "1"], ["b", "2"], ["h", "3"], ["empty", ""], ["null", None]]}
     done = broker.run("produce", "events", "--json", data=json.dumps(sent))
@@ -51,7 +52,7 @@ def case_null_and_empty(t):
 
 def case_times(t):
     """A3: the producer's time to the millisecond, or the broker's."""
-    broker = t.broker()
+    broker = t.broker(**FOR_EVER)
     broker.run("topic", "create", "received", "-c", "message.timestamp.type=LogAppendTime")
     event = json.dumps({"value": "v", "timestamp": STAMP_MS})
     broker.run("produce", "created", "--json", data=event)
