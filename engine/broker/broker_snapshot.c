@@ -278,7 +278,7 @@ static void broker_snapshot_link_run(struct work_job *job)
         r = atomic_load(&s->stop) ? -ECANCELED : copy_link(io, &s->parts[i].copy, &files);
     int synced = copy_sync(io, &files);
     s->result = r != 0 ? r : synced;
-    ASSERT(s->result <= 0 || s->result < 16);
+    ASSERT(s->result < 16); /* 0, -errno or a condition */
     if (s->result != 0)
         snapshot_drop_work(io, (const char *)s->work.p);
 }
@@ -376,7 +376,7 @@ static void broker_snapshot_fill_run(struct work_job *job)
     if (r == 0)
         r = snapshot_close_work(io, (const char *)s->work.p, (const char *)s->dir.p);
     s->result = r;
-    ASSERT(s->result <= 0 || s->result < 16);
+    ASSERT(s->result < 16); /* 0, -errno or a condition */
     if (r != 0)
         snapshot_drop_work(io, (const char *)s->work.p);
 }

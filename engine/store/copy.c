@@ -90,6 +90,7 @@ bool copy_take(const struct part *p, const char *to, struct copy *out)
     for (size_t i = 0; i < p->count; i++) {
         const struct segment *s = p->segments[i];
         const struct segment *next = i + 1 < p->count ? p->segments[i + 1] : NULL;
+        ASSERT(s != NULL);
         if (!s->exists) /* a round that is out makes it */
             continue;
         if (next != NULL && next->exists && next->base <= p->log_start)
