@@ -385,8 +385,10 @@ static void part_finish_control(struct part *p, struct part_round *r)
             p->snapshots[0] = r->snapshot_offset;
         }
     }
-    if (p->count > 0 && p->segments[0]->base > p->kept_start) /* no state is needed for that */
-        p->kept_start = p->segments[0]->base;
+    int64_t base = p->count > 0 ? p->segments[0]->base : p->kept_start;
+    base = base < p->log_start ? base : p->log_start; /* records before it may be gone by damage */
+    if (base > p->kept_start)                         /* no state is needed for that */
+        p->kept_start = base;
     if (p->trim_to <= p->kept_start)
         p->trim_to = -1;
 }
