@@ -88,6 +88,7 @@ void client_batch_encode(struct client_batch *b, enum codec codec)
     o.base_sequence = client_batch_sequence(b);
     batch_build_finish(&b->build, &o, &b->bytes);
     batch_build_deinit(&b->build);
+    b->number = b->part->encoded++;
     b->state = CLIENT_BATCH_READY;
 }
 

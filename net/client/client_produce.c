@@ -151,6 +151,14 @@ static bool client_produce_ripe(struct kauri *k, const struct client_batch *b, i
     return now_ms >= due;
 }
 
+/* P2: one more may be encoded beside those from the oldest without an answer on. */
+static bool client_produce_room(const struct kauri *k, const struct client_part *part)
+{
+    const struct client_batch *head = LIST_ENTRY(part->queue.next, struct client_batch, link);
+    ASSERT(!list_empty(&part->queue));
+    return head->bytes.size == 0 || part->encoded - head->number < k->options.in_flight_max;
+}
+
 /* The batch of this partition that may be sent now, encoded; or NULL. */
 static struct client_batch *client_produce_next(struct kauri *k, struct client_part *part,
                                                 int64_t now_ms)
@@ -167,6 +175,8 @@ static struct client_batch *client_produce_next(struct kauri *k, struct client_p
         if (b->due_ms > now_ms || (b->alone && !b->head) || !client_produce_ripe(k, b, now_ms))
             return NULL;
         if (!client_produce_numbered(k, part, now_ms))
+            return NULL;
+        if (b->bytes.size == 0 && !client_produce_room(k, part))
             return NULL;
         if (b->bytes.size == 0)
             client_batch_encode(b, (enum codec)k->options.codec);

@@ -19,9 +19,10 @@
  *   any -> REPORT     client_produce_finish: acknowledged, refused or too old
  *
  * Invariants: P1 a batch is sent only when all before it in its partition are in flight, so nothing
- * is reordered; P2 at most in_flight_max batches of a partition are in flight; P3 the sequences of
- * encoded batches in a queue follow each other; P4 used and outstanding cover every record accepted
- * and not yet reported.
+ * is reordered; P2 the batches of a partition from the oldest one without an answer to the newest
+ * one sent are at most in_flight_max, answered ones among them: so many of a producer the broker
+ * knows again, so the oldest can always be repeated; P3 the sequences of encoded batches in a queue
+ * follow each other; P4 used and outstanding cover every record accepted and not yet reported.
  *
  * Gaps: when a batch is refused for now, those in flight behind it may be refused with
  * SEQUENCE_GAP. They go back and leave again one by one as head of the queue. A gap at the head
@@ -58,6 +59,7 @@ struct client_part {
     int32_t index;
     struct list queue;
     uint32_t in_flight;
+    uint64_t encoded;    /* batches so far */
     int64_t producer_id; /* -1: take the client's at the next sending */
     int16_t epoch;
     int32_t sequence; /* of the next record to be encoded */
@@ -81,6 +83,7 @@ struct client_batch {
     struct buf opaques; /* one pointer per record */
     struct buf charges; /* one size_t per record */
     int32_t count;
+    uint64_t number; /* among the encoded ones of its partition */
     int64_t created_ms;
     int64_t due_ms; /* not before */
     uint32_t refusals;

@@ -103,7 +103,10 @@ static void fake_calls_produce(struct fake_server *s, struct fake_session *from,
     a.id = call->id;
     a.answer_case = KAURI__ANSWER__ANSWER_PRODUCE;
     a.produce = &answer;
-    fake_server_answer(s, from, KAURI__CALL__CALL_PRODUCE, &a, SLICE_NULL);
+    if (s->script.withhold > 0)
+        s->script.withhold--;
+    else
+        fake_server_answer(s, from, KAURI__CALL__CALL_PRODUCE, &a, SLICE_NULL);
 }
 
 static void fake_calls_init_producer(struct fake_server *s, struct fake_session *from,

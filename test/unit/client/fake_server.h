@@ -36,6 +36,7 @@ struct fake_session {
 struct fake_script {
     unsigned swallow[FAKE_KINDS]; /* calls carried out, whose answers' message is lost */
     unsigned ignore[FAKE_KINDS];  /* calls lost on their way here */
+    unsigned withhold;            /* produce calls carried out and never answered */
     unsigned refuse_calls[FAKE_KINDS];
     Kauri__Status refuse_status; /* of refuse_calls and refuse_items */
     unsigned refuse_items;       /* produce items */

@@ -38,6 +38,30 @@ START_TEST(test_answer_lost)
 }
 END_TEST
 
+/* One answer stays out while those behind it come: no more than five batches lie between the oldest
+ * without an answer and the newest, so a broker that starts again still knows it. */
+START_TEST(test_one_unanswered)
+{
+    struct rig *r = rig_new((struct kauri_options){.linger_ms = 60000, .batch_size = 300});
+    fake_server_topic(r->s, "t", 1);
+    fake_server_lock(r->s);
+    r->s->script.withhold = 1;
+    fake_server_unlock(r->s);
+    rig_send_many(r, "t", 0, 400);
+    (void)kauri_flush(r->k, 300);
+    fake_server_lock(r->s);
+    ck_assert_uint_eq(r->s->produced_count, 5);
+    fake_server_unlock(r->s);
+    fake_server_stop(r->s);
+    fake_server_start(r->s);
+    ck_assert_int_eq(kauri_flush(r->k, 10000), 0);
+    ck_assert_uint_eq(r->failed, 0);
+    ck_assert_uint_eq(rig_partition(r, "t", 0)->duplicates, 1);
+    rig_check(r, "t");
+    rig_free(r);
+}
+END_TEST
+
 START_TEST(test_call_lost)
 {
     struct rig *r = rig_new((struct kauri_options){.linger_ms = UINT32_MAX});
@@ -292,11 +316,11 @@ int main(void)
 {
     Suite *suite = suite_create("recover");
     TCase *tc = tcase_create("recover");
-    const TTest *const tests[] = {test_answer_lost, test_call_lost, test_first_lost,
-                                  test_ping_lost,   test_restarts,  test_session_forgotten,
-                                  test_many_losses, test_no_server, test_other_version,
-                                  test_busy_hello,  test_credit,    test_admin_repeated,
-                                  test_mute_server};
+    const TTest *const tests[] = {test_answer_lost,       test_one_unanswered, test_call_lost,
+                                  test_first_lost,        test_ping_lost,      test_restarts,
+                                  test_session_forgotten, test_many_losses,    test_no_server,
+                                  test_other_version,     test_busy_hello,     test_credit,
+                                  test_admin_repeated,    test_mute_server};
     tcase_set_timeout(tc, 20);
     for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++)
         tcase_add_test(tc, tests[i]);
