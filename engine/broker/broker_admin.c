@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * broker_admin: changes of the catalogue and of the configs of topics (those of the broker:
- * broker_dynamic.c). Each is one compare-and-set of a
+ * broker_dynamic.c; where a log begins: broker_trim.c). Each is one compare-and-set of a
  * coordination record, durable in __meta before it takes effect in memory and before its answer.
  *
  *   create   cas(topics/T, none, live)                      -> the catalogue has it
@@ -9,7 +9,6 @@
  *            removed in a worker -> cas(topics/T, rev, gone). A start in between goes on there.
  *   grow     cas(topics/T, rev, more partitions)
  *   alter    cas(topics/T, rev, other configs)
- *   trim     the partition is opened, and a round of it moves the log start
  *   pids     cas(seq/pid, rev, next block) before the first id of the block is handed out
  */
 #include <errno.h>
@@ -322,8 +321,7 @@ static void broker_change_done(struct coord_op *op, int result)
     broker_change_finish(c, BROKER_OK);
 }
 
-/* The topic of a request that changes it; NULL when refused. */
-static struct topic *broker_admin_topic(struct broker *b, struct broker_admin *a)
+struct topic *broker_admin_topic(struct broker *b, struct broker_admin *a)
 {
     struct topic *t = broker_find_topic(b, a->topic);
     ASSERT(t == NULL || t->revision >= 0);
@@ -613,110 +611,6 @@ void broker_resume_deletes(struct broker *b)
         broker_log(b, 0, "finishing the deletion of topic \"%s\"", t->name);
         broker_delete_begin(c);
     }
-}
-
-/* --- trim --- */
-
-static void broker_trim_waited(struct broker_admin *a, struct bpart *p)
-{
-    ASSERT(p->state == BPART_ONLINE && p->part != NULL);
-    ASSERT(a->op == BROKER_TOPIC_TRIM);
-    a->log_start = p->part->log_start;
-    a->status = BROKER_OK;
-    broker_admin_ready(p->broker, a);
-}
-
-/* Called when a round of the partition ended. */
-void broker_trim_done(struct broker *b, struct bpart *p)
-{
-    LIST_EACH_SAFE (node, &b->trims) {
-        struct broker_admin *a = LIST_ENTRY(node, struct broker_admin, priv.ready);
-        ASSERT(a->op == BROKER_TOPIC_TRIM && a->priv.state != NULL);
-        if (a->priv.state != p || (p->state == BPART_ONLINE && p->part->trim_to >= 0))
-            continue;
-        list_remove(node);
-        if (p->state == BPART_ONLINE)
-            broker_trim_waited(a, p);
-        else
-            broker_admin_refuse(b, a, BROKER_UNKNOWN_TOPIC, "%s", "");
-    }
-}
-
-static void broker_trim(struct broker *b, struct broker_admin *a);
-
-void broker_trim_loaded(struct broker *b, struct bpart *p)
-{
-    struct list batch;
-    list_init(&batch);
-    list_splice(&batch, &b->trims);
-    for (struct list *n = list_pop(&batch); n != NULL; n = list_pop(&batch)) {
-        struct broker_admin *a = LIST_ENTRY(n, struct broker_admin, priv.ready);
-        ASSERT(a->op == BROKER_TOPIC_TRIM && a->priv.state != NULL);
-        if (a->priv.state != p) {
-            list_add_tail(&b->trims, n);
-        } else if (b->stopping) {
-            broker_admin_refuse(b, a, BROKER_STOPPING, "%s", "");
-        } else if (p->state == BPART_IDLE) { /* no space to open it: not again at once */
-            broker_admin_refuse(b, a, BROKER_DISK_FULL, "%s", "");
-        } else {
-            broker_trim(b, a);
-        }
-    }
-}
-
-void broker_trim_fail_all(struct broker *b)
-{
-    ASSERT(b->stopping);
-    for (struct list *n = list_pop(&b->trims); n != NULL; n = list_pop(&b->trims)) {
-        struct broker_admin *a = LIST_ENTRY(n, struct broker_admin, priv.ready);
-        broker_admin_refuse(b, a, BROKER_STOPPING, "%s", "");
-    }
-}
-
-static void broker_trim(struct broker *b, struct broker_admin *a)
-{
-    ASSERT(a->op == BROKER_TOPIC_TRIM);
-    struct topic *t = broker_admin_topic(b, a);
-    if (t == NULL)
-        return;
-    struct bpart *p = broker_find_part(t, a->partitions);
-    if (p == NULL) {
-        broker_admin_refuse(b, a, BROKER_UNKNOWN_PARTITION, "%s", "");
-        return;
-    }
-    if (t->limits.compacted && !t->limits.expires) {
-        broker_admin_refuse(b, a, BROKER_DENIED,
-                            "cleanup.policy of topic \"%s\" is compact alone: its records are not "
-                            "deleted by offset",
-                            t->name);
-        return;
-    }
-    enum broker_status s = bpart_use(p);
-    if (s == BROKER_LOADING) {
-        a->priv.state = p;
-        list_add_tail(&b->trims, &a->priv.ready);
-        return;
-    }
-    if (s != BROKER_OK) {
-        broker_admin_refuse(b, a, s, "%s", "");
-        return;
-    }
-    ASSERT(p->part != NULL && p->topic == t);
-    int64_t to = a->before == -1 ? bpart_visible(p) : a->before;
-    if (to < 0 || to > bpart_visible(p)) {
-        broker_admin_refuse(b, a, BROKER_OFFSET_OUT_OF_RANGE, "%s-%d ends at %lld", t->name,
-                            p->index, (long long)bpart_visible(p));
-        return;
-    }
-    if (to <= p->part->kept_start && p->part->trim_to < 0) { /* and durably so */
-        broker_trim_waited(a, p);
-        return;
-    }
-    part_trim(p->part, to);
-    ASSERT(p->part->trim_to >= to);
-    a->priv.state = p;
-    list_add_tail(&b->trims, &a->priv.ready);
-    bpart_due(p);
 }
 
 /* --- producer ids --- */

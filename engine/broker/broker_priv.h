@@ -301,15 +301,20 @@ __attribute__((format(printf, 4, 5))) void broker_admin_refuse(struct broker *b,
                                                                const char *fmt, ...);
 /* Goes on with deletions that waited until no worker had a partition in hand. */
 void broker_delete_some(struct broker *b);
+/* The topic of a request that changes it; NULL when refused. */
+struct topic *broker_admin_topic(struct broker *b, struct broker_admin *a);
+/* Gives back the memory of deletions that wait; the broker is being freed. */
+void broker_delete_abandon(struct broker *b);
+void broker_resume_deletes(struct broker *b);
+
+/* broker_trim.c */
+void broker_trim(struct broker *b, struct broker_admin *a);
 /* A round of the partition ended, or the partition goes: answers its trims. */
 void broker_trim_done(struct broker *b, struct bpart *p);
 /* The partition's load is over: its trims go on. */
 void broker_trim_loaded(struct broker *b, struct bpart *p);
 /* The broker stops: what still waits for a trim is refused. */
 void broker_trim_fail_all(struct broker *b);
-/* Gives back the memory of deletions that wait; the broker is being freed. */
-void broker_delete_abandon(struct broker *b);
-void broker_resume_deletes(struct broker *b);
 
 /* broker_dynamic.c: broker configs that change while it runs. */
 void broker_config_alter(struct broker *b, struct broker_admin *a);
