@@ -69,7 +69,7 @@ struct ship_record {
 struct ship_records {
     int64_t since; /* revision the asker has; -1: nothing */
     uint32_t max_wait_ms;
-    /* results: the asked one's until `done` returns at the asker */
+    /* results: at the asker until ship_link.release */
     struct ship_record *records; /* changed since, oldest change first */
     size_t count;
     bool whole; /* these are all there are: every other mirrored record is gone */
@@ -108,8 +108,8 @@ struct ship_pull_entry {
     int64_t diverge_end;
     int64_t next_good;
     int64_t segment;    /* base offset of the segment the bytes are from */
-    struct slice bytes; /* whole batches; pinned at the asked one until `done` returned */
-    void *pin;          /* the asked one's */
+    struct slice bytes; /* whole batches; at the asker until ship_link.release */
+    void *pin;          /* the asked one's, until broker_ship_release */
 };
 struct ship_pull {
     struct ship_pull_entry *entries; /* at most SHIP_PULL_ENTRIES_MAX */
@@ -134,7 +134,7 @@ struct ship_vote {
     /* results */
     bool accepted;
     uint32_t accepted_term;        /* the greatest this voter has accepted */
-    struct ship_holding *holdings; /* the asked one's until `done` returned */
+    struct ship_holding *holdings; /* at the asker until ship_link.release */
     size_t count;
 };
 
@@ -171,6 +171,9 @@ struct ship_link {
     /* Sends `call` to `native` (an address as in ship_node; borrowed inside the call). done runs
      * later, never inside; the call and what it points to stay until then. */
     void (*send)(void *ctx, const char *native, struct ship_call *call);
+    /* After done, once for each call: the bytes and texts of its results go. Bytes of a pull stay
+     * until then, so that they can be written from where they were received. */
+    void (*release)(void *ctx, struct ship_call *call);
     /* Every call that is out is completed soon with BROKER_STOPPING. */
     void (*cancel)(void *ctx);
     void *ctx;
