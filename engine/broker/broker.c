@@ -72,6 +72,10 @@ const char *broker_status_text(enum broker_status s)
         [BROKER_UNKNOWN_ASSIGNOR] = "unknown assignor",
         [BROKER_BAD_REGEX] = "bad regular expression",
         [BROKER_METADATA_TOO_LARGE] = "commit metadata too large",
+        [BROKER_NOT_LEADER] = "another broker leads",
+        [BROKER_NOT_ENOUGH_AFTER_APPEND] = "not enough replicas after the append",
+        [BROKER_STALE_BROKER] = "not registered, or another registration is newer",
+        [BROKER_OFFSET_NOT_AVAILABLE] = "high watermark not known yet",
     };
     ASSERT((unsigned)s < BROKER_STATUS_COUNT);
     ASSERT(texts[s] != NULL);

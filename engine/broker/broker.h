@@ -71,8 +71,13 @@ enum broker_status {
     BROKER_UNKNOWN_ASSIGNOR,
     BROKER_BAD_REGEX,
     BROKER_METADATA_TOO_LARGE,
+    /* of replication */
+    BROKER_NOT_LEADER,
+    BROKER_NOT_ENOUGH_AFTER_APPEND, /* stored, and then too few in sync: outcome unknown */
+    BROKER_STALE_BROKER,            /* of a ship call: register again */
+    BROKER_OFFSET_NOT_AVAILABLE,    /* a new leader does not know its high watermark yet */
 };
-#define BROKER_STATUS_COUNT 44
+#define BROKER_STATUS_COUNT 48
 
 /* "unknown topic", ... static, never NULL. */
 const char *broker_status_text(enum broker_status s);

@@ -75,6 +75,12 @@ static const struct client_status_row client_status_rows[] = {
     [KAURI__STATUS__UNKNOWN_ASSIGNOR] = {KAURI_BAD_ARGUMENT, false, "no such assignor"},
     [KAURI__STATUS__BAD_REGEX] = {KAURI_BAD_ARGUMENT, false, "the expression is not valid"},
     [KAURI__STATUS__METADATA_TOO_LARGE] = {KAURI_TOO_LARGE, false, "the metadata is too large"},
+    [KAURI__STATUS__NOT_LEADER] = {KAURI_TIMED_OUT, true, "another broker leads"},
+    [KAURI__STATUS__NOT_ENOUGH_AFTER_APPEND] = {KAURI_TIMED_OUT, true,
+                                                "too few replicas are in sync to keep it"},
+    [KAURI__STATUS__STALE_BROKER] = {KAURI_FENCED, false, "the broker is not registered"},
+    [KAURI__STATUS__OFFSET_NOT_AVAILABLE] = {KAURI_TIMED_OUT, true,
+                                             "a new leader does not know its end yet"},
 };
 #define CLIENT_STATUS_COUNT (sizeof client_status_rows / sizeof client_status_rows[0])
 

@@ -50,14 +50,12 @@ static int16_t kafka_admin_error(const struct kafka_call *c, const struct kafka_
     enum broker_status s = h->admin.status;
     if (h->error != KAFKA_NONE)
         return h->error;
-    if (s == BROKER_STOPPING)
-        return KAFKA_NOT_CONTROLLER; /* clients look for the controller again, and retry */
     if (s == BROKER_TOPIC_EXISTS && broker_topic(c->k->options.broker, h->admin.topic, &info) != 0)
         return KAFKA_INVALID_TOPIC; /* another one, whose name is too near */
     if (s == BROKER_DENIED && h->admin.op == BROKER_TOPIC_DELETE && !h->internal)
         return c->kind.version < KAFKA_DISABLED_VERSION ? KAFKA_INVALID_REQUEST
                                                         : KAFKA_TOPIC_DELETION_DISABLED;
-    return kafka_errmap(s);
+    return kafka_errmap_admin(s);
 }
 
 /* Null when nothing is wrong. */

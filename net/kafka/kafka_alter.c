@@ -56,9 +56,7 @@ static int16_t kafka_alter_error(const struct kafka_alter *h)
 {
     if (h->error != KAFKA_NONE)
         return h->error;
-    if (h->admin.status == BROKER_STOPPING)
-        return KAFKA_NOT_CONTROLLER; /* clients look for the controller again, and retry */
-    return kafka_errmap(h->admin.status);
+    return kafka_errmap_admin(h->admin.status);
 }
 
 /* Null when nothing is wrong. */

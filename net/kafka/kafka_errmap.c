@@ -54,6 +54,10 @@ int16_t kafka_errmap(enum broker_status status)
         [BROKER_UNKNOWN_ASSIGNOR] = KAFKA_UNSUPPORTED_ASSIGNOR,
         [BROKER_BAD_REGEX] = KAFKA_INVALID_REGULAR_EXPRESSION,
         [BROKER_METADATA_TOO_LARGE] = KAFKA_OFFSET_METADATA_TOO_LARGE,
+        [BROKER_NOT_LEADER] = KAFKA_NOT_LEADER_OR_FOLLOWER,
+        [BROKER_NOT_ENOUGH_AFTER_APPEND] = KAFKA_NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+        [BROKER_STALE_BROKER] = KAFKA_STALE_BROKER_EPOCH,
+        [BROKER_OFFSET_NOT_AVAILABLE] = KAFKA_OFFSET_NOT_AVAILABLE,
     };
     ASSERT((unsigned)status < BROKER_STATUS_COUNT);
     ASSERT(status == BROKER_OK || rows[status] > 0);
@@ -64,7 +68,13 @@ int16_t kafka_errmap_group(enum broker_status status)
 {
     bool passes = status == BROKER_BUSY || status == BROKER_TIMED_OUT || status == BROKER_LOADING ||
                   status == BROKER_STORAGE || status == BROKER_DISK_FULL;
-    if (status == BROKER_STOPPING)
+    if (status == BROKER_STOPPING || status == BROKER_NOT_LEADER)
         return KAFKA_NOT_COORDINATOR;
     return passes ? KAFKA_COORDINATOR_NOT_AVAILABLE : kafka_errmap(status);
+}
+
+int16_t kafka_errmap_admin(enum broker_status status)
+{
+    bool elsewhere = status == BROKER_STOPPING || status == BROKER_NOT_LEADER;
+    return elsewhere ? KAFKA_NOT_CONTROLLER : kafka_errmap(status);
 }

@@ -24,6 +24,7 @@ enum kafka_error {
     KAFKA_NOT_COORDINATOR = 16,
     KAFKA_INVALID_TOPIC = 17,
     KAFKA_NOT_ENOUGH_REPLICAS = 19,
+    KAFKA_NOT_ENOUGH_REPLICAS_AFTER_APPEND = 20,
     KAFKA_INVALID_REQUIRED_ACKS = 21,
     KAFKA_ILLEGAL_GENERATION = 22,
     KAFKA_INCONSISTENT_GROUP_PROTOCOL = 23,
@@ -53,6 +54,8 @@ enum kafka_error {
     KAFKA_TOPIC_DELETION_DISABLED = 73,
     KAFKA_FENCED_LEADER_EPOCH = 74,
     KAFKA_UNKNOWN_LEADER_EPOCH = 75,
+    KAFKA_STALE_BROKER_EPOCH = 77,
+    KAFKA_OFFSET_NOT_AVAILABLE = 78,
     KAFKA_MEMBER_ID_REQUIRED = 79,
     KAFKA_GROUP_MAX_SIZE_REACHED = 81,
     KAFKA_FENCED_INSTANCE_ID = 82,
@@ -76,3 +79,6 @@ int16_t kafka_errmap(enum broker_status status);
 /* The same where groups are concerned: what passes by itself makes the client look for its
  * coordinator again. */
 int16_t kafka_errmap_group(enum broker_status status);
+/* The same for changes of the catalogue: where another broker decides, or soon will, clients look
+ * for the controller again, and retry. */
+int16_t kafka_errmap_admin(enum broker_status status);

@@ -121,7 +121,7 @@ static void kafka_quotas_result(const struct kafka_quota *h,
         a->error = KAFKA_INVALID_REQUEST;
         a->error_message = slice_str(h->why);
     } else if (s != BROKER_OK) {
-        a->error = s == BROKER_STOPPING ? KAFKA_NOT_CONTROLLER : kafka_errmap(s);
+        a->error = kafka_errmap_admin(s);
         a->error_message =
             slice_str(h->admin.message[0] != '\0' ? h->admin.message : broker_status_text(s));
     }
