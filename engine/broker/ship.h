@@ -95,6 +95,7 @@ struct ship_pull_entry {
     int32_t leader_epoch;
     int64_t offset;         /* wanted: the asker's reserved end */
     int32_t last_epoch;     /* of the batch before it; -1: none */
+    int32_t reached;        /* the epoch that the asker's log stands on, durable; see replica.h */
     int64_t durable;        /* the asker's durable end (written, where durability=os) */
     int64_t high_watermark; /* the asker's */
     uint32_t size_max;      /* 0: tells how far the asker is, wants nothing */
@@ -103,7 +104,8 @@ struct ship_pull_entry {
     enum ship_pull_status status;
     int64_t leader_high_watermark;
     int64_t log_start;
-    int64_t leader_end; /* the leader's written end, for lag */
+    int64_t leader_end;  /* the leader's written end, for lag */
+    int64_t epoch_start; /* where the leader's epoch began: who has that stands on it */
     int32_t diverge_epoch;
     int64_t diverge_end;
     int64_t next_good;
@@ -122,8 +124,8 @@ struct ship_pull {
 struct ship_holding {
     uint8_t topic[16];
     int32_t partition;
-    int32_t last_epoch; /* of its last batch; -1: empty */
-    int64_t end;        /* durable */
+    int32_t reached; /* the epoch its log stands on; see replica.h */
+    int64_t end;     /* durable */
     int64_t high_watermark;
     bool intact; /* nothing that was ever counted is missing */
 };
