@@ -81,13 +81,14 @@ enum ship_pull_status {
     SHIP_PULL_FENCED, /* the asker's leader epoch is below the leader's */
     SHIP_PULL_AHEAD,  /* it is above: the asked one has not got there */
     SHIP_PULL_NOT_LEADER,
+    SHIP_PULL_UNREGISTERED, /* the broker epoch is over: register again */
     SHIP_PULL_UNKNOWN,      /* no such partition, or not one of its replicas */
     SHIP_PULL_DIVERGING,    /* cut to (diverge_epoch, diverge_end) and ask again */
     SHIP_PULL_OUT_OF_RANGE, /* the offset is below log_start: begin there anew */
     SHIP_PULL_LOADING,      /* ask again */
     SHIP_PULL_STORAGE,      /* damage at the asked one: [offset, next_good) cannot be read */
 };
-#define SHIP_PULL_STATUS_COUNT 9
+#define SHIP_PULL_STATUS_COUNT 10
 
 struct ship_pull_entry {
     uint8_t topic[16]; /* id */
