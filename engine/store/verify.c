@@ -35,6 +35,7 @@ struct verify {
     int64_t base;
     int64_t end; /* offset behind the last batch seen */
     int64_t newest;
+    int32_t epoch;      /* of the last batch seen */
     uint64_t point_pos; /* durable point in the current segment; UINT64_MAX: all of it */
     bool last;
     bool cleaned;
@@ -101,6 +102,10 @@ static int verify_item(void *ctx, const struct walk_item *i)
     if (i->h.base_offset > i->expected && !v->cleaned)
         verify_say(v, true, "%s: offsets %lld to %lld are missing", v->name, (long long)i->expected,
                    (long long)i->h.base_offset - 1);
+    if (i->h.leader_epoch < v->epoch) /* of this batch or of one before: no checksum covers it */
+        verify_say(v, true, "%s: batch at offset %lld: leader epoch falls from %d to %d", v->name,
+                   (long long)i->h.base_offset, v->epoch, i->h.leader_epoch);
+    v->epoch = i->h.leader_epoch;
     enum batch_fault f = v->o->deep
                              ? batch_check_records(i->batch, &i->h, VERIFY_INFLATE_MAX, &v->scratch)
                              : BATCH_OK;
@@ -240,8 +245,12 @@ int verify_part(struct store *s, const char *dir, const struct verify_options *o
                 struct verify_totals *t)
 {
     const char *slash = strrchr(dir, '/');
-    struct verify v = {
-        .store = s, .dir = dir, .name = slash != NULL ? slash + 1 : dir, .o = o, .t = t};
+    struct verify v = {.store = s,
+                       .dir = dir,
+                       .name = slash != NULL ? slash + 1 : dir,
+                       .o = o,
+                       .t = t,
+                       .epoch = -1};
     struct part_open_options open = {
         .dir = dir,
         .read_only = true,

@@ -3,7 +3,8 @@
  * verify: checks a partition folder at rest, file by file, and changes nothing.
  *
  *   log         every batch: CRC, offsets without gaps (gaps only where a cleaner ran), segments
- *               that follow each other; with `deep` every record too
+ *               that follow each other, leader epochs that do not fall; with `deep` every record
+ *               too
  *   index       every entry's checksum, order, and that a batch with its offset begins there
  *   timeindex   every entry's checksum and order, and that nothing below its offset is newer
  *   snapshot    checksum, invariants
