@@ -41,7 +41,7 @@ static void compact_swap_path(struct buf *out, const char *dir, const struct com
     state_segment_path(out, dir, s->base, suffix);
 }
 
-static int compact_swap_mark(struct io *io, const char *dir)
+int compact_swap_mark(struct io *io, const char *dir)
 {
     struct buf path CLEANUP(buf_deinit) = {0};
     struct io_file *f = NULL;

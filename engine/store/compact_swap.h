@@ -35,6 +35,8 @@ struct compact_swap {
     bool done; /* result: in force */
 };
 
+/* Makes `compacted`, not yet synced. 0, IO_FULL or -errno. */
+int compact_swap_mark(struct io *io, const char *dir) MUST_CHECK;
 /* Worker, in a round. 0 with done; IO_FULL: nothing changed; -errno. */
 int compact_swap_run(struct io *io, const char *dir, struct compact_swap *s) MUST_CHECK;
 /* Steps 3 and 4 alone. 0 or -errno. */

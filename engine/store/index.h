@@ -37,6 +37,12 @@ struct index_time_entry {
 #define INDEX_NONE    1 /* no entry at or below: start at the segment's first byte */
 #define INDEX_DAMAGED 2 /* an entry's checksum is wrong: scan, and rebuild */
 
+/* The offset of the last time entry of a segment [base, end): its end, as far as it can be told. */
+static inline uint32_t index_end(int64_t base, int64_t end)
+{
+    return end - base < UINT32_MAX ? (uint32_t)(end - base) : UINT32_MAX;
+}
+
 void index_append(struct buf *b, struct index_entry e);
 void index_append_time(struct buf *b, struct index_time_entry e);
 

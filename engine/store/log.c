@@ -331,18 +331,30 @@ int log_compact(struct log *l, const struct log_compact *o)
     return r;
 }
 
-int log_truncate(struct log *l, int64_t offset, int64_t now_ms)
+/* Closed, changed, and open again. */
+static int log_change(struct log *l, int64_t offset, int64_t now_ms, bool begin)
 {
     struct part_open_options o = {.dir = l->dir, .config = l->config, .now_ms = now_ms};
     int64_t end;
     log_drop_pending(l);
     l->part = part_close(l->part);
     ASSERT(l->part == NULL && offset >= 0);
-    int r = truncate_part(&l->store, &o, offset, &end);
+    int r =
+        begin ? truncate_begin(&l->store, &o, offset) : truncate_part(&l->store, &o, offset, &end);
     if (r < 0)
         return r;
     int opened = log_open_part(l, now_ms);
     return opened > 0 ? -ENOSPC : opened != 0 ? opened : r;
+}
+
+int log_truncate(struct log *l, int64_t offset, int64_t now_ms)
+{
+    return log_change(l, offset, now_ms, false);
+}
+
+int log_begin(struct log *l, int64_t offset, int64_t now_ms)
+{
+    return log_change(l, offset, now_ms, true);
 }
 
 struct part *log_part(struct log *l)

@@ -73,6 +73,9 @@ int log_trim(struct log *l, int64_t offset, int64_t now_ms) MUST_CHECK;
 /* Cuts the end back to the batch boundary at or below offset; what is queued is dropped; see
  * truncate.h. 0; PART_OUT_OF_RANGE; IO_FULL: not done, nothing changed; or -errno. */
 int log_truncate(struct log *l, int64_t offset, int64_t now_ms) MUST_CHECK;
+/* Empties the log, which then begins at offset, at its end or beyond; what is queued is dropped;
+ * see truncate.h. As log_truncate. */
+int log_begin(struct log *l, int64_t offset, int64_t now_ms) MUST_CHECK;
 /* Compacts: of all records of a key in sealed segments only the latest stays (compact.h). Zeros are
  * the defaults of a broker but for delete_retention_ms. */
 struct log_compact {

@@ -111,7 +111,10 @@ struct part *part_close(struct part *p)
     (void)io_close(part_writer_take(p));
     for (size_t i = 0; i < p->count; i++)
         part_free_segment(p->segments[i]);
+    while (!list_empty(&p->shipped))
+        part_shipped_free(LIST_ENTRY(p->shipped.next, struct part_shipped, link));
     producers_deinit(&p->producers);
+    epochs_deinit(&p->epochs);
     free(p->segments);
     free(p->damaged);
     free(p->buried);
@@ -131,6 +134,15 @@ static void part_check_segments(const struct part *p)
     }
 }
 
+static void part_check_epochs(const struct part *p) /* P8 */
+{
+    const struct epochs *e = &p->epochs;
+    epochs_check(e);
+    ASSERT(e->count == 0 || e->entries[0].start >= p->log_start);
+    ASSERT(e->count == 0 || e->entries[e->count - 1].start < p->reserved);
+    ASSERT(epochs_last(e) <= p->epoch);
+}
+
 void part_check(const struct part *p)
 {
     part_check_segments(p);
@@ -143,8 +155,8 @@ void part_check(const struct part *p)
     for (struct list *n = p->pending.prev; n != &p->pending; n = n->prev) { /* P3 */
         const struct part_append *a = LIST_ENTRY(n, struct part_append, link);
         ASSERT(a->last_offset + 1 == next);
-        next = a->base_offset;
-        size += a->header.size;
+        next = a->from;
+        size += a->size;
         count++;
     }
     ASSERT(count == p->pending_count && size == p->pending_size);
@@ -161,6 +173,7 @@ void part_check(const struct part *p)
         ASSERT(!part_swap_covers(p, p->segments[i]->base) ||
                (i + 1 < p->count && p->segments[i]->ready == p->segments[i]->size));
     producers_check_invariants(&p->producers);
+    part_check_epochs(p);
 }
 
 uint64_t part_size(const struct part *p)
@@ -203,8 +216,11 @@ int part_append(struct part *p, struct part_append *a, int64_t now_ms)
     h->leader_epoch = p->epoch;
     batch_stamp(a->batch, h->base_offset, h->leader_epoch);
     producers_apply(&p->producers, h, now_ms, &a->undo);
-    a->base_offset = h->base_offset;
+    part_epochs_append(p, h);
+    a->base_offset = a->from = h->base_offset;
     a->last_offset = batch_last_offset(h);
+    a->size = h->size;
+    a->shipped = NULL;
     p->reserved = batch_next_offset(h);
     list_add_tail(&p->pending, &a->link);
     p->pending_size += h->size;
@@ -313,6 +329,8 @@ static void part_complete(struct part *p, struct list *appends, enum part_waiter
     }
     for (struct list *n = list_pop(appends); n != NULL; n = list_pop(appends)) {
         struct part_append *a = LIST_ENTRY(n, struct part_append, link);
+        part_shipped_free(a->shipped);
+        a->shipped = NULL;
         a->done(a, result);
     }
     for (struct list *n = list_pop(&waits); n != NULL; n = list_pop(&waits)) {
@@ -411,8 +429,7 @@ static void part_take_back(struct part *p, struct part_round *r)
     list_splice(&all, &r->appends);
     list_splice(&all, &p->pending);
     for (struct list *n = all.prev; n != &all; n = n->prev) {
-        struct part_append *a = LIST_ENTRY(n, struct part_append, link);
-        producers_undo(&p->producers, &a->header, &a->undo);
+        part_append_undo(p, LIST_ENTRY(n, struct part_append, link));
     }
     while (p->count > r->saved_count)
         part_free_segment(p->segments[--p->count]);
@@ -428,6 +445,8 @@ static void part_take_back(struct part *p, struct part_round *r)
     p->pending_count = 0;
     p->pending_size = 0;
     p->reserved = p->written;
+    p->generation = r->saved_generation;
+    epochs_cut(&p->epochs, p->reserved);
     part_complete(p, &all, PART_WAITERS_ALL, p->written, INT64_MAX, IO_FULL);
 }
 

@@ -39,10 +39,12 @@
  *   P6 damaged ranges do not touch, rise, and end by written
  *   P7 while a swap is in a round, its segments are there, sealed, mapped and pinned
  *   P8 kept_start <= log_start
+ *   P9 the epochs are those of the batches in [log start, reserved), and none is above the part's
  */
 #pragma once
 
 #include "engine/base/work.h"
+#include "engine/store/epochs.h"
 #include "engine/store/producers.h"
 #include "engine/store/reader.h"
 #include "engine/store/recover.h"
@@ -99,6 +101,10 @@ struct part_range { /* damaged offsets [from, to); none with stray bytes between
 #define PART_DAMAGED      18 /* read: offset lies in a damaged range */
 #define PART_CLOSING      19 /* append: the partition is being closed */
 #define PART_LOST         20 /* swap: the segments are not what they were */
+#define PART_BROKEN       21 /* append as is: no whole good batches that follow the log's end */
+#define PART_EPOCH        22 /* set epoch, append as is: it falls, or is above the part's */
+
+struct part_shipped;
 
 struct part_append {
     struct list link;
@@ -106,10 +112,20 @@ struct part_append {
     struct batch_header header; /* parsed and validated by the caller; base_offset set here */
     int64_t base_offset;        /* results */
     int64_t last_offset;
+    int64_t from; /* the reserved end in front of it */
+    size_t size;  /* of all its bytes */
     struct producers_undo undo;
+    struct part_shipped *shipped; /* the part's; NULL unless appended as is */
     /* 0: written (os) or durable (sync); IO_FULL: not stored; owner thread, inside
      * part_round_done. */
     void (*done)(struct part_append *a, int result);
+};
+
+/* Batches of another leader, to be stored as they are. */
+struct part_shipment {
+    struct slice
+        bytes;       /* borrowed until done: whole batches of one segment, one behind the other */
+    int64_t segment; /* base offset of that segment at the leader */
 };
 
 /* Waits until `offset` is below the durable end (written end where the round does not sync). */
@@ -152,8 +168,10 @@ struct part {
     int64_t durable;
     int32_t epoch; /* leader epoch stamped into batches */
     uint32_t generation;
+    struct epochs epochs;
     struct producers producers;
     struct list pending; /* struct part_append */
+    struct list shipped; /* struct part_shipped, owned */
     struct list waits;   /* struct part_wait, by offset */
     size_t pending_size;
     size_t pending_count;
@@ -196,7 +214,8 @@ struct part_recovery {
     bool state_damaged;
     bool snapshot_damaged;
     bool index_rebuilt;
-    size_t damaged_count; /* ranges below the durable point */
+    size_t damaged_count;  /* ranges below the durable point */
+    size_t epochs_damaged; /* batches with a leader epoch below that of one in front of them */
 };
 
 struct part_open_options {
@@ -224,6 +243,19 @@ void part_dump(const struct part *p, struct buf *out);
 /* Reserves offsets for a validated batch. 0 (done will be called), or PART_DUPLICATE,
  * PART_GAP, PART_FENCED, PART_PRODUCERS, PART_TOO_LARGE: nothing queued. */
 int part_append(struct part *p, struct part_append *a, int64_t now_ms) MUST_CHECK;
+/* The epoch of what this part leads from now on, and the highest that is appended as is. It is for
+ * the caller to have it durable before. 0, or PART_EPOCH: below what the part has known; unchanged.
+ */
+int part_set_epoch(struct part *p, int32_t epoch) MUST_CHECK;
+/* Of the newest batch, reserved or stored; EPOCHS_NONE: there is none. */
+int32_t part_last_epoch(const struct part *p);
+/* Takes whole batches at the offsets and epochs they carry (a->batch and a->header are not for the
+ * caller), all or none: the first at or behind the reserved end, gaps allowed; in an empty log
+ * without a file also one that holds its start. Begins a new segment where in->segment says that
+ * the leader did, and for no other reason of size or time. 0 (done will be called; in->bytes is
+ * pinned until then), PART_BROKEN or PART_EPOCH: nothing queued. O(bytes). */
+int part_append_as_is(struct part *p, struct part_append *a, const struct part_shipment *in,
+                      int64_t now_ms) MUST_CHECK;
 /* Joins the waiters of an offset below `reserved`; w->done runs in a later part_round_done (with 0,
  * IO_FULL when the offset was taken back, or -errno), or never if the offset is durable (with sync)
  * or written (without) already: then false is returned and nothing is queued. */
@@ -266,6 +298,7 @@ void part_round_done(struct part *p, struct part_round *r, enum part_stage stage
 struct part_extent {
     struct slice bytes;  /* whole batches; the first contains the offset asked for */
     int64_t next_offset; /* behind the last of them */
+    int64_t segment;     /* base offset of the one segment they all come from */
     struct reader *pin;  /* reader_unpin when done */
 };
 

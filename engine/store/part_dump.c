@@ -30,6 +30,9 @@ void part_dump(const struct part *p, struct buf *out)
         p->pending_count, p->pending_size, p->producers.map.count, p->damaged_count, p->failed,
         p->round != NULL ? ", round out" : "", p->dirty ? ", dirty" : "",
         p->roll ? ", must roll" : "", p->trim_to >= 0 ? ", must trim" : "");
+    for (size_t i = 0; i < p->epochs.count; i++)
+        buf_printf(out, "    epoch %d from offset %lld\n", p->epochs.entries[i].epoch,
+                   (long long)p->epochs.entries[i].start);
     for (size_t i = 0; i < p->count; i++)
         part_dump_segment(p->segments[i], out);
     for (size_t i = 0; i < p->damaged_count; i++)

@@ -19,6 +19,7 @@
 #include "engine/store/index.h"
 #include "engine/store/part_priv.h"
 #include "engine/store/round.h"
+#include "engine/store/snapshot.h"
 
 #define PART_SMALL_SIZE   65536u /* below: a segment ends by age only after roll_small_ms */
 #define PART_SPREAD_SHARE 32u /* of segment_size_max: from here on the records' times count too */
@@ -61,8 +62,8 @@ static void part_plan_seal(struct part *p, struct part_round *r, int64_t next_of
     if (w == NULL || w->base != s->base)
         w = part_plan_write(p, r);
     ASSERT(next_offset > s->base);
-    index_append_time(&w->timeindex, (struct index_time_entry){s->max_timestamp,
-                                                               (uint32_t)(next_offset - s->base)});
+    index_append_time(&w->timeindex,
+                      (struct index_time_entry){s->max_timestamp, index_end(s->base, next_offset)});
     s->timeindex_size += INDEX_TIME_ENTRY_SIZE;
     w->seal = true;
 }
@@ -109,9 +110,36 @@ static void part_plan_roll(struct part *p, struct part_round *r, int64_t next_of
     p->want_checkpoint = p->want_checkpoint || p->count > 1;
 }
 
+static void part_plan_shipped(struct part *p, struct part_round *r, struct part_append *a)
+{
+    struct slice rest = a->shipped->bytes;
+    struct batch_header h;
+    if (part_shipped_must_roll(p, a))
+        part_plan_roll(p, r, part_shipped_base(p, a));
+    else if (r->write_count == 0)
+        part_plan_write(p, r);
+    struct round_write *w = &r->writes[r->write_count - 1];
+    ASSERT(w->iov != NULL && w->base == part_active(p)->base);
+    /* iovec serves readers and writers, so it cannot be const. */
+    w->iov[w->iov_count++] = (struct iovec){(void *)(uintptr_t)rest.p, rest.size};
+    w->size += rest.size;
+    p->since_checkpoint += rest.size;
+    while (part_shipped_next(&rest, &h))
+        part_index_batch(p->config.index_interval_size, part_active(p), &h, &w->index,
+                         &w->timeindex);
+    if (a->shipped->gap && p->generation == 0) {
+        p->generation = 1;
+        r->gaps = true;
+    }
+}
+
 static void part_plan_append(struct part *p, struct part_round *r, struct part_append *a)
 {
     struct batch_header *h = &a->header;
+    if (a->shipped != NULL) {
+        part_plan_shipped(p, r, a);
+        return;
+    }
     if (part_must_roll(p, h, r->now_ms))
         part_plan_roll(p, r, h->base_offset);
     else if (r->write_count == 0)
@@ -146,6 +174,8 @@ static void part_plan_trim(struct part *p, struct part_round *r)
     if (p->trim_to == p->reserved && s != NULL && s->base < p->reserved)
         part_plan_roll(p, r, p->reserved); /* the end offset lives on in an empty segment */
     p->log_start = p->log_start > p->trim_to ? p->log_start : p->trim_to;
+    epochs_trim(&p->epochs, p->log_start);
+    epochs_cut(&p->epochs, p->reserved);
     for (size_t i = 0; i + 1 < p->count && p->segments[i + 1]->base <= p->log_start; i++) {
         uint64_t bury = p->config.bury_size;
         r->drops = realloc(r->drops, (r->drop_count + 1) * sizeof *r->drops);
@@ -181,7 +211,7 @@ static void part_plan_state(struct part *p, struct part_round *r)
     state_encode(&state, &r->state);
     r->log_start = p->log_start;
     if (p->reserved != p->snapshots[0]) {
-        producers_save(&p->producers, p->reserved, &r->snapshot);
+        snapshot_save(&p->epochs, &p->producers, p->reserved, &r->snapshot);
         r->snapshot_offset = p->reserved;
         r->old_snapshot = p->snapshots[1];
     }
@@ -191,11 +221,11 @@ void part_plan(struct part *p, struct part_round *r)
 {
     struct segment *s = part_active(p);
     ASSERT(r->write_count == 0);
-    if (r->create_dir)
-        part_plan_first_state(p, r);
     if (p->roll && s != NULL && s->size == 0 && s->base == p->written)
         p->roll = false; /* it is new already */
     part_plan_appends(p, r);
+    if (r->create_dir)
+        part_plan_first_state(p, r);
     s = part_active(p);
     p->sealing = p->seal && s != NULL && s->base < p->reserved;
     p->seal = false;

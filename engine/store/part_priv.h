@@ -43,6 +43,35 @@ void part_damage_found(struct part *p, size_t slot, const struct part_damage *d)
 /* Puts everything that is due into the round (part_plan.c). */
 void part_plan(struct part *p, struct part_round *r);
 
+/* part_ship.c */
+
+struct part_shipped_batch {
+    struct batch_header header;
+    struct producers_undo undo;
+};
+
+struct part_shipped { /* beside an append as is */
+    struct list link; /* in part->shipped */
+    struct slice bytes;
+    int64_t segment;
+    int64_t first; /* of the first batch, or the end in front of it: where a file may begin */
+    bool gap;      /* offsets are missing in it, or in front of it */
+    size_t count;
+    struct part_shipped_batch batches[]; /* those of producers */
+};
+
+/* The next of its batches; false behind the last. */
+bool part_shipped_next(struct slice *rest, struct batch_header *h);
+/* Base of the segment that begins with it, if it must be a new one. */
+int64_t part_shipped_base(const struct part *p, const struct part_append *a);
+bool part_shipped_must_roll(const struct part *p, const struct part_append *a);
+/* NULL is fine. */
+void part_shipped_free(struct part_shipped *s);
+/* A batch was reserved at the end: its epoch. */
+void part_epochs_append(struct part *p, const struct batch_header *h);
+/* Takes the producers back to what they were in front of an append. */
+void part_append_undo(struct part *p, struct part_append *a);
+
 /* part_swap.c */
 
 /* Takes the swap that was asked for into the round, where it still fits. True: the round has to

@@ -286,7 +286,10 @@ static int part_read_segment(struct part *p, size_t slot, const struct part_read
     if (result != 0)
         return result;
     reader_pin(r);
-    *out = (struct part_extent){slice_of(r->log.p + w.start, w.end - w.start), w.next_offset, r};
+    *out = (struct part_extent){.bytes = slice_of(r->log.p + w.start, w.end - w.start),
+                                .next_offset = w.next_offset,
+                                .segment = s->base,
+                                .pin = r};
     return 0;
 }
 

@@ -86,8 +86,10 @@ void part_advance(struct part *p, int64_t offset)
 {
     ASSERT(p->failed == 0 && !p->read_only);
     struct part_oldest o;
-    if (offset > p->log_start && part_oldest(p, &o) && offset < o.end)
+    if (offset > p->log_start && part_oldest(p, &o) && offset < o.end) {
         p->log_start = offset;
+        epochs_trim(&p->epochs, offset);
+    }
     ASSERT(p->log_start <= p->written);
 }
 

@@ -11,7 +11,7 @@
  *      their last time entry; where that does not fit both index files are made anew. The last
  *      segment is scanned from the recovery point (more exactly: from the last good index entry
  *      before it)
- *   4  the newest good snapshot gives the producers, the scan moves them on
+ *   4  the newest good snapshot gives producers and leader epochs, the scan moves them on
  *   5  the scan (recover_last.c) ends at the first batch that does not check, at position p,
  *      expected offset e:
  *        everything behind is zero            clean end
@@ -41,6 +41,7 @@
 #include "engine/base/guard.h"
 #include "engine/store/index.h"
 #include "engine/store/scan.h"
+#include "engine/store/snapshot.h"
 
 #define RECOVER_CHECKPOINT_SIZE (64u << 20)
 #define RECOVER_PRODUCERS_MAX   100000u
@@ -171,6 +172,36 @@ static int recover_swaps(struct recover *c)
     return r == IO_MISSING ? -ENOENT : r;
 }
 
+/* Forgets what is on the list, and removes it. The log goes last, as in a round. */
+static int recover_remove(struct recover *c, struct recover_list *l, const char *const *suffixes,
+                          size_t count)
+{
+    int r = 0;
+    ASSERT(count > 0);
+    for (size_t i = 0; i < l->count && !c->o->read_only; i++)
+        for (size_t k = 0; r == 0 && k < count; k++) {
+            struct buf path CLEANUP(buf_deinit) = {0};
+            state_segment_path(&path, c->o->dir, l->v[i], suffixes[k]);
+            r = recover_unlink(c, (const char *)path.p);
+        }
+    l->count = 0;
+    return r;
+}
+
+/* The log was begun anew (truncate.h): what the folder holds is of the one before. The state loses
+ * its flag when all that is durable, in recover_settle_empty. */
+static int recover_begun(struct recover *c)
+{
+    static const char *const files[] = {"timeindex", "index", "log"};
+    static const char *const snapshots[] = {"snapshot"};
+    ASSERT(!c->state.begun || c->has_state);
+    if (!c->state.begun)
+        return 0;
+    c->state.begun = false;
+    int r = recover_remove(c, &c->logs, files, 3);
+    return r != 0 ? r : recover_remove(c, &c->snapshots, snapshots, 1);
+}
+
 static int recover_state(struct recover *c)
 {
     int r = state_read(c->io, c->o->dir, &c->state);
@@ -182,27 +213,21 @@ static int recover_state(struct recover *c)
     return r == IO_MISSING || r == STATE_DAMAGED ? 0 : r;
 }
 
-/* --- producers --- */
+/* --- producers and epochs --- */
 
-static int recover_load_snapshot(struct recover *c, int64_t offset)
+static int recover_load_snapshot(struct recover *c, int64_t offset, bool *has_epochs)
 {
     struct buf path CLEANUP(buf_deinit) = {0}, bytes CLEANUP(buf_deinit) = {0};
-    struct producers *producers = &c->part->producers;
-    int64_t at = -1;
+    struct part *p = c->part;
     ASSERT(offset >= 0);
     state_segment_path(&path, c->o->dir, offset, "snapshot");
     int r = io_read_file(c->io, (const char *)path.p, RECOVER_SNAPSHOT_MAX, &bytes);
     if (r == 0)
-        r = producers_load(producers, buf_slice(&bytes), &at);
-    if (r == 0 && at != offset) {
-        producers_deinit(producers);
-        producers_init(producers, c->part->store->seed, c->part->config.producers_max);
-        r = PRODUCERS_DAMAGED;
-    }
-    if (r != PRODUCERS_DAMAGED && r != -EFBIG && r != IO_MISSING)
+        r = snapshot_load(buf_slice(&bytes), offset, &p->epochs, &p->producers, has_epochs);
+    if (r != SNAPSHOT_DAMAGED && r != -EFBIG && r != IO_MISSING)
         return r;
     c->report->snapshot_damaged = true;
-    return PRODUCERS_DAMAGED;
+    return SNAPSHOT_DAMAGED;
 }
 
 /* Crashes between writing a snapshot and removing the oldest leave more than the two that are
@@ -222,23 +247,18 @@ static int recover_drop_snapshots(struct recover *c, size_t count)
 static int recover_snapshots(struct recover *c)
 {
     size_t i = c->snapshots.count;
-    int r = PRODUCERS_DAMAGED;
+    int r = SNAPSHOT_DAMAGED;
+    bool has_epochs = false;
     ASSERT(c->snapshot == -1);
-    for (; r == PRODUCERS_DAMAGED && i > 0; i--)
-        r = recover_load_snapshot(c, c->snapshots.v[i - 1]);
+    for (; r == SNAPSHOT_DAMAGED && i > 0; i--)
+        r = recover_load_snapshot(c, c->snapshots.v[i - 1], &has_epochs);
     if (r != 0)
-        return r == PRODUCERS_DAMAGED ? 0 : r;
+        return r == SNAPSHOT_DAMAGED ? 0 : r;
     c->snapshot = c->snapshots.v[i];
+    recover_epochs_loaded(c, has_epochs);
     c->part->snapshots[0] = c->snapshot;
     c->part->snapshots[1] = i > 0 ? c->snapshots.v[i - 1] : -1;
     return i > 1 ? recover_drop_snapshots(c, i - 1) : 0;
-}
-
-void recover_producer(struct recover *c, const struct batch_header *h)
-{
-    ASSERT(h->base_offset >= 0);
-    if (h->base_offset >= c->snapshot && h->base_sequence >= 0) /* the CRC vouches for no meaning */
-        producers_apply(&c->part->producers, h, c->o->now_ms, NULL);
 }
 
 /* --- sealed segments --- */
@@ -258,8 +278,8 @@ static int recover_replay_next(void *ctx)
     return r;
 }
 
-/* A sealed segment between the snapshot and the last segment: for the producers only. Damage is
- * left for the reads to find. */
+/* A sealed segment between the snapshot and the last segment: for producers and epochs only.
+ * Damage is left for the reads to find. */
 static int recover_replay_sealed(struct recover *c, const struct segment *s, int64_t end)
 {
     struct reader_plan plan = {.dir = c->o->dir, .base = s->base, .log_size = (size_t)s->size};
@@ -279,7 +299,7 @@ static int recover_replay_sealed(struct recover *c, const struct segment *s, int
         .stop = {(size_t)s->size, end},
     };
     while (guard_run(log->p, log->size, recover_replay_next, &w) == 0) {
-        recover_producer(c, &w.scan.h);
+        recover_batch(c, &w.scan.h);
         c->report->scanned_size += w.scan.h.size;
     }
     reader_discard(c->io, reader);
@@ -323,7 +343,7 @@ static int recover_seal(struct recover *c, struct segment *s, int64_t end, bool 
     int closed = io_close(f);
     struct index_time_entry t;
     *fits = r == 0 && got == sizeof raw && index_time_at(slice_of(raw, got), 0, &t) &&
-            t.relative == end - s->base;
+            t.relative == index_end(s->base, end);
     if (*fits)
         s->max_timestamp = t.max_timestamp;
     return r == IO_MISSING ? closed : r != 0 ? r : closed;
@@ -399,7 +419,7 @@ static int recover_segments(struct recover *c)
     for (size_t i = 0; r == 0 && i + 1 < p->count; i++)
         r = recover_sealed(c, p->segments[i], p->segments[i + 1]->base);
     for (size_t i = 0; r == 0 && i + 1 < p->count; i++)
-        if (p->segments[i + 1]->base > c->snapshot)
+        if (p->segments[i + 1]->base > recover_from(c))
             r = recover_replay_sealed(c, p->segments[i], p->segments[i + 1]->base);
     return r == 0 && p->count > 0 ? recover_last(c, part_active(p)) : r;
 }
@@ -434,7 +454,7 @@ static void recover_ends(struct recover *c)
     ASSERT(p->reserved >= start); /* state_decode: the point is not below the start */
     p->written = p->durable = p->reserved;
     p->checkpoint = c->has_state ? c->state.recovery_offset : 0;
-    p->epoch = c->has_state ? c->state.epoch : 0;
+    recover_epochs_end(c);
     p->generation = c->state.generation;
     p->exists = c->has_state || p->count > 0;
     ASSERT(p->log_start <= p->reserved);
@@ -457,6 +477,7 @@ static struct part *recover_part(struct store *s, const struct part_open_options
         p->config.producers_max = RECOVER_PRODUCERS_MAX;
     producers_init(&p->producers, s->seed, p->config.producers_max);
     list_init(&p->pending);
+    list_init(&p->shipped);
     list_init(&p->waits);
     p->trim_to = -1;
     p->snapshots[0] = p->snapshots[1] = -1;
@@ -464,7 +485,8 @@ static struct part *recover_part(struct store *s, const struct part_open_options
 }
 
 /* A state without a segment: of a folder that was just made when the process ended. Its name, and
- * the folder's, may be in the page cache only, and later rounds will take both for durable. */
+ * the folder's, may be in the page cache only, and later rounds will take both for durable. Or of a
+ * log that was begun anew. */
 static int recover_settle_empty(struct recover *c)
 {
     struct buf path CLEANUP(buf_deinit) = {0}, bytes CLEANUP(buf_deinit) = {0};
@@ -507,6 +529,8 @@ static int recover_run(struct recover *c)
     recover_sort(&c->snapshots);
     if (r == 0)
         r = recover_state(c);
+    if (r == 0)
+        r = recover_begun(c);
     if (r == 0)
         r = recover_snapshots(c);
     if (r == 0)

@@ -53,7 +53,7 @@ static int recover_index_entries(const struct recover_segment *s, const struct i
         newest = h->max_timestamp > newest ? h->max_timestamp : newest;
     }
     ASSERT(s->end > s->base);
-    index_append_time(times, (struct index_time_entry){newest, (uint32_t)(s->end - s->base)});
+    index_append_time(times, (struct index_time_entry){newest, index_end(s->base, s->end)});
     return r < 0 ? r : 0;
 }
 

@@ -190,7 +190,7 @@ static int recover_scan_run(struct recover *c, struct recover_scan *n)
         if (r == SCAN_BAD) {
             r = recover_bad(c, n);
         } else if (r == 0) {
-            recover_producer(c, &n->scan.h);
+            recover_batch(c, &n->scan.h);
             part_index_batch(c->part->config.index_interval_size, n->s, &n->scan.h, &c->index,
                              &c->timeindex);
             if (n->scan.at >= n->point_pos)
@@ -218,7 +218,7 @@ static bool recover_begin(struct recover *c, struct recover_scan *n, const struc
 {
     struct index_entry e;
     struct index_time_entry t;
-    int64_t from = c->snapshot < n->point_offset ? c->snapshot : n->point_offset;
+    int64_t from = recover_from(c) < n->point_offset ? recover_from(c) : n->point_offset;
     ASSERT(n->scan.pos == 0);
     if (!index_at(buf_slice(index), slot, &e) || !index_time_at(buf_slice(times), slot, &t) ||
         e.relative != t.relative || n->s->base + e.relative > from || e.pos >= n->scan.log.size)

@@ -226,9 +226,37 @@ static int round_take_back(struct part_round *pr)
     return r > 0 ? -ENOSPC : r;
 }
 
+static int round_write_small(struct part_round *pr, const struct buf *path, const struct buf *bytes)
+{
+    ASSERT(path->size > 0 && bytes->size > 0);
+    return io_write_file(pr->io, pr->dir, (const char *)path->p, buf_slice(bytes));
+}
+
+/* Offsets will be missing here: to be known before it is so. The state as it is on disk, but for
+ * the generation; a lost one stays lost, then the mark tells. */
+static int round_mark_gaps(struct part_round *pr)
+{
+    struct buf path CLEANUP(buf_deinit) = {0}, bytes CLEANUP(buf_deinit) = {0};
+    struct state state;
+    ASSERT(pr->gaps && pr->result == 0);
+    int r = compact_swap_mark(pr->io, pr->dir);
+    if (r == 0)
+        r = io_sync_dir(pr->io, pr->dir);
+    if (r == 0)
+        r = state_read(pr->io, pr->dir, &state);
+    if (r == IO_MISSING || r == STATE_DAMAGED)
+        return 0;
+    if (r != 0 || state.generation > 0)
+        return r > IO_FULL ? -EIO : r;
+    state.generation = 1;
+    state_encode(&state, &bytes);
+    state_path(&path, pr->dir, "state");
+    return round_write_small(pr, &path, &bytes);
+}
+
 int round_write_part(struct part_round *pr)
 {
-    int r = 0;
+    int r = pr->gaps ? round_mark_gaps(pr) : 0;
     for (size_t i = 0; r == 0 && i < pr->write_count; i++) {
         ASSERT(i + 1 < pr->write_count ? pr->writes[i].seal : true);
         r = round_write_segment(pr, &pr->writes[i]);
@@ -306,12 +334,6 @@ static int round_drop(struct part_round *pr)
         r = io_sync_dir(pr->io, pr->dir);
     pr->dropped = r == 0 && pr->drop_count > 0;
     return r;
-}
-
-static int round_write_small(struct part_round *pr, const struct buf *path, const struct buf *bytes)
-{
-    ASSERT(path->size > 0 && bytes->size > 0);
-    return io_write_file(pr->io, pr->dir, (const char *)path->p, buf_slice(bytes));
 }
 
 /* The entry of a partition folder in the folder around it. */

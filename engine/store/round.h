@@ -23,6 +23,9 @@
  * new folder gets its first state, synced, before its first segment, so that "no state" means
  * "state lost".
  *
+ * Where offsets may be missing the folder says so (state, mark) durably before the first batch
+ * behind a gap is written: recovery would take it for damage.
+ *
  * A refused round (disk full) leaves nothing: new segments are removed, the old one is cut back to
  * its end and synced before the refusal is reported, because after a restart recovery would take
  * whole batches behind the end for good ones.
@@ -71,6 +74,7 @@ struct part_round {
     int64_t end; /* offset that written and durable are raised to */
     bool sync;
     bool create_dir;
+    bool gaps;           /* offsets are missing in these writes, for the first time */
     bool new_names;      /* in and out: the folder has new names to sync */
     bool new_folder;     /* likewise the folder's own name */
                          /* control */

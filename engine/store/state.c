@@ -12,12 +12,14 @@
 
 #define STATE_MAGIC  0x3154534bu /* "KST1" */
 #define STATE_DIGITS 20
+#define STATE_BEGUN  1u
 
 void state_encode(const struct state *s, struct buf *out)
 {
     size_t start = out->size;
     ASSERT(s->log_start >= 0 && s->log_start <= s->recovery_offset);
     ASSERT(s->recovery_offset >= s->recovery_base);
+    ASSERT(!s->begun || s->log_start == s->recovery_offset);
     buf_append_le32(out, STATE_MAGIC);
     buf_append_le32(out, 0);
     buf_append_le32(out, STATE_VERSION);
@@ -27,7 +29,7 @@ void state_encode(const struct state *s, struct buf *out)
     buf_append_le64(out, (uint64_t)s->recovery_base);
     buf_append_le64(out, s->recovery_pos);
     buf_append_le32(out, s->generation);
-    buf_append_le32(out, 0);
+    buf_append_le32(out, s->begun ? STATE_BEGUN : 0);
     ASSERT(out->size - start == STATE_SIZE);
     uint8_t *p = out->p + start;
     bytes_put_le32(p + 4, crc32c(p + 8, STATE_SIZE - 8));
@@ -47,10 +49,11 @@ int state_decode(struct slice in, struct state *out)
         .recovery_base = (int64_t)bytes_le64(in.p + 32),
         .recovery_pos = bytes_le64(in.p + 40),
         .generation = bytes_le32(in.p + 48),
+        .begun = (bytes_le32(in.p + 52) & STATE_BEGUN) != 0,
     };
     if (s.log_start < 0 || s.recovery_base < 0 || s.recovery_offset < s.recovery_base ||
         s.recovery_pos > INT64_MAX || s.log_start > s.recovery_offset ||
-        s.recovery_offset == INT64_MAX)
+        s.recovery_offset == INT64_MAX || (s.begun && s.log_start != s.recovery_offset))
         return STATE_DAMAGED;
     *out = s;
     return 0;

@@ -16,7 +16,7 @@
  *    32    8  base offset of the segment that holds the recovery point
  *    40    8  byte position of the recovery point in it
  *    48    4  compaction generation, 0 until a cleaner ran
- *    52    4  0
+ *    52    4  flags: 1 begun, the others 0
  */
 #pragma once
 
@@ -35,6 +35,7 @@ struct state {
     uint64_t recovery_pos;
     int32_t epoch;
     uint32_t generation;
+    bool begun; /* what else the folder holds is of a log that is gone: the next open removes it */
 };
 
 void state_encode(const struct state *s, struct buf *out);

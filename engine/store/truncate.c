@@ -13,6 +13,8 @@
 #include "engine/store/part_priv.h"
 #include "engine/store/scan.h"
 
+#define TRUNCATE_CHUNK (1u << 20)
+
 struct truncate_walk {
     struct scan scan;
     struct scan_stop stop;
@@ -158,7 +160,7 @@ static int truncate_run(struct part *p, int64_t offset, int64_t *end)
     if (r == 0)
         r = truncate_state(p, s, &w);
     if (r != 0)
-        return r == IO_MISSING ? -ENOENT : r;
+        return r > IO_FULL ? -ENOENT : r;
     r = truncate_snapshots(p, w.end);
     if (r == 0)
         r = truncate_segments(p, s->base);
@@ -179,6 +181,48 @@ int truncate_part(struct store *s, const struct part_open_options *o, int64_t of
         return r;
     ASSERT(p != NULL && list_empty(&p->pending));
     r = truncate_run(p, offset, end);
+    part_close(p);
+    return r;
+}
+
+static int truncate_begin_run(struct part *p, int64_t offset)
+{
+    struct buf parent CLEANUP(buf_deinit) = {0}, path CLEANUP(buf_deinit) = {0};
+    struct buf bytes CLEANUP(buf_deinit) = {0};
+    struct io *io = p->store->io;
+    struct state state = {.log_start = offset,
+                          .recovery_offset = offset,
+                          .recovery_base = offset,
+                          .epoch = p->epoch,
+                          .generation = p->generation > 0 ? p->generation + 2 : 0,
+                          .begun = true};
+    int r = 0;
+    ASSERT(offset >= p->reserved);
+    state_encode(&state, &bytes);
+    state_path(&path, p->dir, "state");
+    state_parent(&parent, p->dir);
+    if (!p->exists)
+        r = io_mkdir(io, p->dir);
+    if (r == 0 || r == IO_EXISTS)
+        r = io_write_file(io, p->dir, (const char *)path.p, buf_slice(&bytes));
+    if (r == 0 && !p->exists)
+        r = io_sync_dir(io, (const char *)parent.p);
+    return r > IO_FULL ? -ENOENT : r;
+}
+
+int truncate_begin(struct store *s, const struct part_open_options *o, int64_t offset)
+{
+    struct part *p = NULL;
+    struct part_recovery report;
+    ASSERT(!o->read_only && offset >= 0 && offset < INT64_MAX);
+    int r = part_open(s, o, &p, &report);
+    if (r != 0)
+        return r;
+    ASSERT(p != NULL && list_empty(&p->pending));
+    if (offset < p->reserved)
+        r = PART_OUT_OF_RANGE;
+    else if (offset > p->log_start)
+        r = truncate_begin_run(p, offset);
     part_close(p);
     return r;
 }

@@ -85,7 +85,7 @@ static void model_keep_times(struct model *m, struct slice batch)
 }
 
 /* The log took the batch at `offset`. */
-static void model_add(struct model *m, struct slice batch, int64_t offset)
+static void model_add(struct model *m, struct log *l, struct slice batch, int64_t offset)
 {
     size_t pos = m->bytes.size;
     int64_t end = model_next(m, m->count);
@@ -96,7 +96,7 @@ static void model_add(struct model *m, struct slice batch, int64_t offset)
         ck_assert_ptr_nonnull(m->batches);
     }
     buf_append(&m->bytes, batch.p, batch.size);
-    batch_stamp(m->bytes.p + pos, offset, 0);
+    batch_stamp(m->bytes.p + pos, offset, log_part(l)->epoch);
     struct model_batch *b = &m->batches[m->count++];
     struct slice stored = slice_of(m->bytes.p + pos, batch.size);
     ck_assert_int_eq(batch_check_stored(stored, offset, &b->header), BATCH_OK);
@@ -175,7 +175,7 @@ static void model_put_batch(struct model *m, struct log *l, struct slice batch)
             ck_assert_int_eq(offset, original);
     }
     if (r == 0)
-        model_add(m, batch, offset);
+        model_add(m, l, batch, offset);
 }
 
 static int64_t model_time(struct model *m)
@@ -199,7 +199,7 @@ static void model_put_record(struct model *m, struct log *l)
     batch_build_finish(&build, &o, &batch);
     batch_build_deinit(&build);
     ck_assert_int_eq(log_append_record(l, time, key, bytes, &offset), 0);
-    model_add(m, buf_slice(&batch), offset);
+    model_add(m, l, buf_slice(&batch), offset);
     buf_deinit(&batch);
 }
 
@@ -236,9 +236,22 @@ static void model_sequence(struct model *m, struct rig_batch *b)
     }
 }
 
+/* Another leader, now and then. */
+static void model_lead(struct model *m, struct log *l)
+{
+    struct part *p = log_part(l);
+    int32_t epoch = p->epoch;
+    if (model_below(m, 12) != 0)
+        return;
+    ck_assert_int_eq(part_set_epoch(p, epoch + (int32_t)model_below(m, 3)), 0);
+    if (epoch > 0)
+        ck_assert_int_eq(part_set_epoch(p, epoch - 1), PART_EPOCH);
+}
+
 void model_append(struct model *m, struct log *l)
 {
     struct buf batch = {0};
+    model_lead(m, l);
     if (model_below(m, 3) == 0) {
         model_put_record(m, l);
         return;
@@ -317,10 +330,28 @@ void model_find(struct model *m, struct log *l)
     model_find_newest(m, l);
 }
 
+/* The history of leader epochs is what the batches say. */
+static void model_check_epochs(const struct model *m, struct log *l)
+{
+    const struct part *p = log_part(l);
+    struct epochs want = {0};
+    for (size_t i = model_slot(m, m->start); i < m->count; i++) {
+        const struct batch_header *h = &m->batches[i].header;
+        ck_assert_int_eq(epochs_at(&p->epochs, batch_next_offset(h)), h->leader_epoch);
+        ck_assert(epochs_append(&want, h->leader_epoch,
+                                want.count == 0 && h->base_offset < m->start ? m->start
+                                                                             : h->base_offset));
+    }
+    ck_assert_int_eq(part_last_epoch(p), epochs_last(&want));
+    ck_assert(epochs_equal(&p->epochs, &want));
+    epochs_deinit(&want);
+}
+
 void model_check(struct model *m, struct log *l)
 {
     struct buf all = {0};
     part_check(log_part(l));
+    model_check_epochs(m, l);
     ck_assert_int_eq(log_start(l), m->start);
     ck_assert_int_eq(log_end(l), model_end(m));
     size_t first = model_slot(m, m->start), end = m->acked;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * epochs: against a plain array of one epoch an offset; saved and loaded; and the snapshot file that
- * holds them, old ones included.
+ * epochs: against a plain array of one epoch an offset; saved and loaded; and the snapshot file
+ * that holds them, old ones included.
  */
 #include "engine/store/epochs.h"
 

@@ -190,7 +190,7 @@ int main(void)
     Suite *s = suite_create("log_crash");
     TCase *c = tcase_create("log_crash");
     tcase_set_timeout(c, 60);
-    tcase_add_loop_test(c, test_crash, 0, BUG ? 20 : seeds);
+    tcase_add_loop_test(c, test_crash, 0, seeds);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, BUG ? CK_SILENT : CK_NORMAL);

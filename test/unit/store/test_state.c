@@ -37,6 +37,15 @@ START_TEST(test_round_trip)
     ck_assert_uint_eq(s.recovery_pos, 4096);
     ck_assert_int_eq(s.epoch, 7);
     ck_assert_uint_eq(s.generation, 3);
+    ck_assert(!s.begun);
+    struct state begun = {.log_start = 90, .recovery_offset = 90, .begun = true};
+    buf_reset(&b);
+    state_encode(&begun, &b);
+    ck_assert_int_eq(state_decode(buf_slice(&b), &s), 0);
+    ck_assert(s.begun);
+    bytes_put_le64(b.p + 16, 89); /* and is not empty */
+    seal(&b);
+    ck_assert_int_eq(state_decode(buf_slice(&b), &s), STATE_DAMAGED);
     buf_deinit(&b);
 }
 END_TEST
