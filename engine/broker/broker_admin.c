@@ -280,6 +280,7 @@ static void broker_create(struct broker *b, struct broker_admin *a)
     ASSERT(record.configs.count <= a->config_count);
     record.partitions = partitions;
     record.replication = 1;
+    record.spread = true; /* there is one broker */
     random_entropy(record.id, sizeof record.id);
     a->partition_count = partitions;
     if (a->validate_only) {

@@ -6,8 +6,9 @@
 
 #include "engine/base/assert.h"
 
-#define CATALOG_VERSION   1
-#define CATALOG_HEAD_SIZE 30
+#define CATALOG_VERSION     2
+#define CATALOG_HEAD_SIZE   31
+#define CATALOG_HEAD_SIZE_1 30 /* of version 1 */
 
 static bool catalog_char(uint8_t c)
 {
@@ -68,6 +69,7 @@ void catalog_encode(const struct catalog_topic *t, struct buf *out)
     buf_append(out, t->id, sizeof t->id);
     buf_append_le32(out, (uint32_t)t->partitions);
     buf_append_le32(out, (uint32_t)t->replication);
+    buf_append_u8(out, t->spread);
     buf_append_le32(out, (uint32_t)t->configs.count);
     ASSERT(out->size >= CATALOG_HEAD_SIZE);
     for (size_t i = 0; config_topic_at(&t->configs, i, &key, &value); i++) {
@@ -105,14 +107,18 @@ int catalog_decode(struct slice in, struct catalog_topic *t)
 {
     ASSERT(in.p != NULL || in.size == 0);
     ASSERT(t->configs.v == NULL && t->configs.count == 0);
-    if (in.size < CATALOG_HEAD_SIZE || in.p[0] != CATALOG_VERSION || in.p[1] > CATALOG_DELETING)
+    bool old = in.size > 0 && in.p[0] == 1;
+    size_t head = old ? CATALOG_HEAD_SIZE_1 : CATALOG_HEAD_SIZE;
+    if (in.size < head || (!old && in.p[0] != CATALOG_VERSION) || in.p[1] > CATALOG_DELETING ||
+        (!old && in.p[26] > 1))
         return CATALOG_DAMAGED;
     t->state = (enum catalog_state)in.p[1];
     memcpy(t->id, in.p + 2, sizeof t->id);
     t->partitions = (int32_t)bytes_le32(in.p + 18);
     t->replication = (int32_t)bytes_le32(in.p + 22);
-    uint32_t count = bytes_le32(in.p + 26);
-    struct slice rest = slice_of(in.p + CATALOG_HEAD_SIZE, in.size - CATALOG_HEAD_SIZE);
+    t->spread = old || in.p[26] == 1;
+    uint32_t count = bytes_le32(in.p + head - 4);
+    struct slice rest = slice_of(in.p + head, in.size - head);
     bool good = t->partitions > 0 && count <= rest.size;
     for (uint32_t i = 0; good && i < count; i++)
         good = catalog_take_config(&rest, &t->configs);
@@ -145,4 +151,37 @@ void catalog_id_text(const uint8_t id[16], char out[23])
     }
     ASSERT(n == 22);
     out[n] = '\0';
+}
+
+static int catalog_digit(uint8_t c)
+{
+    ASSERT('z' - 'a' == 25 && 'Z' - 'A' == 25);
+    return c >= 'A' && c <= 'Z'   ? c - 'A'
+           : c >= 'a' && c <= 'z' ? c - 'a' + 26
+           : c >= '0' && c <= '9' ? c - '0' + 52
+           : c == '-'             ? 62
+           : c == '_'             ? 63
+                                  : -1;
+}
+
+bool catalog_id_read(struct slice text, uint8_t id[16])
+{
+    uint32_t bits = 0;
+    unsigned held = 0, n = 0;
+    ASSERT(text.p != NULL || text.size == 0);
+    if (text.size != 22)
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        int digit = catalog_digit(text.p[i]);
+        if (digit < 0)
+            return false;
+        bits = (bits << 6 | (uint32_t)digit) & 0xffff;
+        held += 6;
+        if (held >= 8) {
+            held -= 8;
+            id[n++] = (uint8_t)(bits >> held);
+        }
+    }
+    ASSERT(n == 16 && held == 4);
+    return (bits & 15) == 0; /* 132 bits for 128 */
 }

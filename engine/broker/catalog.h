@@ -9,9 +9,11 @@
  *   brokercfg/<key>    a dynamic broker config of this node, value as text
  *   clustercfg/<key>   one of every broker of the cluster
  *   quotas/<entity>    the quotas of an entity, see quota.h
+ *   and those of cluster.h
  *
- * Value of a topic record: [u8 version 1][u8 state][16 id][i32 le partitions][i32 le replication]
- * [u32 le count] then per config [u16 le size][key][u16 le size][value].
+ * Value of a topic record: [u8 version 2][u8 state][16 id][i32 le partitions][i32 le replication]
+ * [u8 1: spread] [u32 le count] then per config [u16 le size][key][u16 le size][value]. Version 1
+ * has no spread, and is read as if it were 1.
  */
 #pragma once
 
@@ -28,7 +30,8 @@ struct catalog_topic {
     uint8_t id[16];
     enum catalog_state state;
     int32_t partitions;
-    int32_t replication;
+    int32_t replication;         /* as it was asked for */
+    bool spread;                 /* nobody asked for it: more as brokers join */
     struct config_topic configs; /* owned */
 };
 
@@ -49,3 +52,5 @@ void catalog_deinit(struct catalog_topic *t);
 
 /* 16 bytes as 22 characters of base64url, with a NUL. */
 void catalog_id_text(const uint8_t id[16], char out[23]);
+/* The other way; false when no id is written so. */
+bool catalog_id_read(struct slice text, uint8_t id[16]) MUST_CHECK;
