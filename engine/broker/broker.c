@@ -495,6 +495,7 @@ void broker_check(const struct broker *b)
     }
     ASSERT(partitions == b->partition_count);
     part_check(b->meta_part.part);
+    coord_check(b->coord);
     quota_table_check(b->quotas);
     broker_groups_check(b->groups);
 }

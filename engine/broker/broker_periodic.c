@@ -178,6 +178,8 @@ void broker_periodic(struct broker *b)
         coord_view_commit(b->coord, b->env.work);
     broker_groups_view(b->groups, false);
     broker_compact_view(b->compact);
+    if (!b->disk_full && coord_tidy_due(b->coord))
+        coord_tidy(b->coord, broker_wall(b));
     int error = coord_view_error(b->coord);
     if (error == 0)
         error = broker_groups_view_error(b->groups);

@@ -4,48 +4,12 @@
  */
 #include "engine/broker/coord.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "engine/base/assert.h"
-#include "engine/base/cleanup.h"
+#include "engine/broker/coord_priv.h"
 
-#define COORD_LOG         "__meta"
-#define COORD_READ_SIZE   (1u << 20)
-#define COORD_INFLATE_MAX (16u << 20)
-
-struct coord_record {
-    struct slice key;    /* into bytes */
-    struct slice value;  /* into bytes; p NULL: deleted, kept until the view knows */
-    uint8_t *bytes;      /* owned: key and value */
-    int64_t revision;    /* -1: nothing durable yet */
-    struct list changed; /* in coord->changed: the view lacks it */
-    bool pending;        /* K1 */
-};
-
-struct coord_commit {
-    struct work_job job;
-    struct coord *coord;
-    struct meta_put *puts; /* owned */
-    struct buf *values;    /* owned */
-    struct buf *keys;      /* owned */
-    size_t count;
-    int64_t applied;
-    int result;
-    bool out;
-};
-
-struct coord {
-    struct map map;
-    struct part *part;
-    struct meta *view; /* NULL: given up */
-    struct list changed;
-    struct coord_commit commit;
-    int64_t applied; /* next offset of __meta to apply */
-    int view_error;
-    void (*due)(void *ctx);
-    void *ctx;
-};
+#define COORD_BATCH_MAX (8u << 20)
 
 struct coord *coord_new(uint64_t seed)
 {
@@ -53,6 +17,10 @@ struct coord *coord_new(uint64_t seed)
     ASSERT(c != NULL);
     map_init(&c->map, seed);
     list_init(&c->changed);
+    list_init(&c->order);
+    list_init(&c->graves);
+    c->log_min = COORD_LOG_MIN;
+    c->forgotten = -1;
     return c;
 }
 
@@ -61,32 +29,43 @@ static void coord_record_free(struct coord_record *r)
     ASSERT(r->bytes != NULL && r->key.size > 0);
     if (list_linked(&r->changed))
         list_remove(&r->changed);
+    if (list_linked(&r->order))
+        list_remove(&r->order);
     free(r->bytes);
     free(r);
 }
 
-static void coord_record_drop(struct coord *c, struct coord_record *r)
+static void coord_grave_leave(struct coord *c, struct coord_record *r)
 {
-    ASSERT(!r->pending); /* K1: its change still needs it */
+    if (!list_linked(&r->grave))
+        return;
+    ASSERT(r->value.p == NULL && c->grave_count > 0);
+    list_remove(&r->grave);
+    c->grave_count--;
+}
+
+void coord_record_drop(struct coord *c, struct coord_record *r)
+{
+    ASSERT(r->pending == 0); /* its change still needs it */
+    ASSERT(r->value.p == NULL);
     void *gone = map_remove(&c->map, r->key);
     ASSERT(gone == r);
+    coord_grave_leave(c, r);
     coord_record_free(r);
 }
 
-static void coord_commit_clear(struct coord_commit *m)
+/* Forgets the oldest deletions beyond the limit, but none that somebody still needs: K5. */
+static void coord_graves_bound(struct coord *c)
 {
-    ASSERT(m->count == 0 || (m->puts != NULL && m->values != NULL && m->keys != NULL));
-    for (size_t i = 0; i < m->count; i++) {
-        buf_deinit(&m->values[i]);
-        buf_deinit(&m->keys[i]);
+    LIST_EACH_SAFE (node, &c->graves) {
+        struct coord_record *r = LIST_ENTRY(node, struct coord_record, grave);
+        ASSERT(r->value.p == NULL && r->revision >= 0);
+        bool wanted = c->view != NULL && list_linked(&r->changed);
+        if (c->grave_count <= COORD_GRAVES_MAX || r->pending > 0 || wanted)
+            return;
+        c->forgotten = r->revision > c->forgotten ? r->revision : c->forgotten;
+        coord_record_drop(c, r);
     }
-    free(m->puts);
-    free(m->values);
-    free(m->keys);
-    m->puts = NULL;
-    m->values = NULL;
-    m->keys = NULL;
-    m->count = 0;
 }
 
 struct coord *coord_free(struct coord *c)
@@ -98,19 +77,49 @@ struct coord *coord_free(struct coord *c)
         coord_record_free(r);
     map_deinit(&c->map);
     coord_commit_clear(&c->commit);
+    coord_tidy_clear(&c->tidying);
     free(c);
     return NULL;
+}
+
+void coord_forget(struct coord *c)
+{
+    ASSERT(!c->commit.out);
+    size_t at = 0;
+    uint64_t seed = c->map.seed;
+    for (struct coord_record *r = map_next(&c->map, &at); r != NULL; r = map_next(&c->map, &at))
+        coord_record_free(r);
+    map_deinit(&c->map);
+    map_init(&c->map, seed);
+    list_init(&c->changed);
+    list_init(&c->order);
+    list_init(&c->graves);
+    c->grave_count = c->live_count = 0;
+    c->live_size = 0;
+    c->applied = 0;
+    ASSERT(c->map.count == 0);
 }
 
 size_t coord_count(const struct coord *c)
 {
     ASSERT(c != NULL);
-    return c->map.count;
+    ASSERT(c->live_count <= c->map.count);
+    return c->live_count;
+}
+
+static void coord_record_count(struct coord *c, const struct coord_record *r, bool there)
+{
+    if (r->value.p == NULL)
+        return;
+    ASSERT(there || c->live_count > 0);
+    ASSERT(there || c->live_size >= r->key.size + r->value.size);
+    c->live_count = there ? c->live_count + 1 : c->live_count - 1;
+    c->live_size = there ? c->live_size + r->key.size + r->value.size
+                         : c->live_size - r->key.size - r->value.size;
 }
 
 /* Copies key and value into one owned block; the map's key lies in it. */
-static void coord_record_set(struct coord *c, struct coord_record *r, struct slice key,
-                             struct slice value)
+void coord_record_set(struct coord *c, struct coord_record *r, struct slice key, struct slice value)
 {
     uint8_t *bytes = malloc(key.size + value.size + 1);
     ASSERT(bytes != NULL && key.size > 0);
@@ -120,6 +129,7 @@ static void coord_record_set(struct coord *c, struct coord_record *r, struct sli
         memcpy(bytes + key.size, value.p, value.size);
     uint8_t *old = r->bytes;
     struct slice stored = slice_of(bytes, key.size);
+    coord_record_count(c, r, false);
     r->value = value.p == NULL ? SLICE_NULL : slice_of(bytes + key.size, value.size);
     if (old != NULL) {
         void *same = map_remove(&c->map, r->key);
@@ -129,10 +139,11 @@ static void coord_record_set(struct coord *c, struct coord_record *r, struct sli
     r->key = stored;
     void *other = map_put(&c->map, r->key, r);
     ASSERT(other == NULL);
+    coord_record_count(c, r, true);
     free(old);
 }
 
-static struct coord_record *coord_record_make(struct coord *c, struct slice key)
+struct coord_record *coord_record_make(struct coord *c, struct slice key)
 {
     ASSERT(key.p != NULL && key.size > 0);
     struct coord_record *r = map_get(&c->map, key);
@@ -141,21 +152,41 @@ static struct coord_record *coord_record_make(struct coord *c, struct slice key)
     r = calloc(1, sizeof *r);
     ASSERT(r != NULL);
     list_init(&r->changed);
+    list_init(&r->order);
+    list_init(&r->grave);
     r->revision = -1;
     coord_record_set(c, r, key, SLICE_NULL);
     return r;
 }
 
-static void coord_apply(struct coord *c, struct slice key, struct slice value, int64_t revision)
+static int64_t coord_record_revision(struct list *order)
+{
+    ASSERT(order != NULL);
+    return LIST_ENTRY(order, struct coord_record, order)->revision;
+}
+
+void coord_apply(struct coord *c, struct slice key, struct slice value, struct coord_place at)
 {
     struct coord_record *r = coord_record_make(c, key);
+    ASSERT(at.revision >= 0 && at.revision <= at.offset);
+    ASSERT(at.offset >= c->applied); /* K2 */
+    c->applied = at.offset + 1;
+    if (at.revision <= r->revision) /* written again by tidying, and known */
+        return;
+    coord_grave_leave(c, r);
     coord_record_set(c, r, key, value);
-    ASSERT(revision > r->revision);
-    ASSERT(revision >= c->applied); /* K2 */
-    r->revision = revision;
+    if (list_linked(&r->order))
+        list_remove(&r->order);
+    r->revision = at.revision;
+    ASSERT(list_empty(&c->order) || coord_record_revision(c->order.prev) < at.revision); /* K4 */
+    list_add_tail(&c->order, &r->order);
     if (!list_linked(&r->changed))
         list_add_tail(&c->changed, &r->changed);
-    c->applied = revision + 1;
+    if (r->value.p == NULL) {
+        list_add_tail(&c->graves, &r->grave);
+        c->grave_count++;
+        coord_graves_bound(c);
+    }
 }
 
 int coord_get(const struct coord *c, struct slice key, struct slice *value, int64_t *revision)
@@ -188,7 +219,7 @@ void coord_each(const struct coord *c, struct slice prefix,
 static struct coord_record *coord_op_record(const struct coord_op *op)
 {
     struct coord_record *r = map_get(&op->priv.coord->map, buf_slice(&op->priv.key));
-    ASSERT(r != NULL && r->pending);
+    ASSERT(r != NULL && r->pending > 0);
     return r;
 }
 
@@ -197,14 +228,15 @@ static void coord_op_settle(struct coord_op *op, int64_t revision, int result)
     struct coord *c = op->priv.coord;
     struct coord_record *r = coord_op_record(op);
     ASSERT(op->done != NULL);
-    r->pending = false;
+    r->pending--;
     if (result == 0) {
         struct slice value = op->value.p == NULL ? SLICE_NULL : buf_slice(&op->priv.value);
         if (op->value.p != NULL && value.p == NULL)
             value = slice_str("");
         op->revision = revision;
-        coord_apply(c, buf_slice(&op->priv.key), value, op->revision);
-    } else if (r->value.p == NULL && !list_linked(&r->changed)) { /* no record, and none to tell */
+        struct coord_place at = {revision, revision};
+        coord_apply(c, buf_slice(&op->priv.key), value, at);
+    } else if (r->revision < 0 && r->pending == 0) { /* it was never there */
         coord_record_drop(c, r);
     }
     buf_deinit(&op->priv.batch);
@@ -227,15 +259,16 @@ static void coord_op_finish(struct part_append *a, int result)
 static bool coord_op_claim(struct coord *c, struct coord_op *op)
 {
     ASSERT(op->value.size <= COORD_VALUE_MAX && op->key.size <= META_KEY_MAX);
-    ASSERT(op->done != NULL && op->expect >= -1);
+    ASSERT(op->done != NULL && op->expect >= COORD_ANY);
     struct coord_record *r = coord_record_make(c, op->key);
     bool there = r->value.p != NULL;
-    if (r->pending || (there ? op->expect != r->revision : op->expect != -1)) {
-        if (!r->pending && r->revision < 0) /* made just now */
+    bool as_expected = there ? op->expect == r->revision : op->expect == -1;
+    if (op->expect != COORD_ANY && (r->pending > 0 || !as_expected)) {
+        if (r->pending == 0 && r->revision < 0) /* made just now */
             coord_record_drop(c, r);
         return false;
     }
-    r->pending = true;
+    r->pending++;
     op->priv = (typeof(op->priv)){.coord = c};
     buf_append(&op->priv.key, op->key.p, op->key.size);
     buf_append(&op->priv.value, op->value.p, op->value.size);
@@ -246,8 +279,8 @@ static bool coord_op_claim(struct coord *c, struct coord_op *op)
 static void coord_op_disclaim(struct coord_op *op)
 {
     struct coord_record *r = coord_op_record(op);
-    r->pending = false;
-    if (r->revision < 0)
+    r->pending--;
+    if (r->revision < 0 && r->pending == 0)
         coord_record_drop(op->priv.coord, r);
     buf_deinit(&op->priv.key);
     buf_deinit(&op->priv.value);
@@ -296,220 +329,97 @@ int coord_cas(struct coord *c, struct coord_op *op, int64_t now_ms)
     return coord_cas_all(c, op, 1, now_ms);
 }
 
-/* --- start --- */
+/* --- unconditional --- */
 
-static int coord_row(void *ctx, struct slice key, struct slice value)
+bool coord_change_legal(struct slice key, struct slice value)
 {
-    struct coord *c = ctx;
-    if (value.size < 8 || key.size == 0)
-        return COORD_DAMAGED;
-    struct coord_record *r = coord_record_make(c, key);
-    coord_record_set(c, r, key, slice_of(value.p + 8, value.size - 8));
-    r->revision = (int64_t)bytes_le64(value.p);
-    return r->revision < 0 || r->revision >= c->applied ? COORD_DAMAGED : 0;
+    ASSERT(value.p != NULL || value.size == 0);
+    return key.p != NULL && key.size > 0 && key.size <= META_KEY_MAX &&
+           value.size <= COORD_VALUE_MAX;
 }
 
-static void coord_forget(struct coord *c)
+static void coord_put_done(struct coord_op *op, int result)
 {
-    ASSERT(!c->commit.out);
-    size_t at = 0;
-    uint64_t seed = c->map.seed;
-    for (struct coord_record *r = map_next(&c->map, &at); r != NULL; r = map_next(&c->map, &at))
-        coord_record_free(r);
-    map_deinit(&c->map);
-    map_init(&c->map, seed);
-    list_init(&c->changed);
-    c->applied = 0;
-    ASSERT(c->map.count == 0);
+    struct coord_put *put = op->ctx;
+    ASSERT(put->priv.left > 0 && put->priv.left <= put->priv.count);
+    if (result != 0 && put->priv.result == 0)
+        put->priv.result = result;
+    if (--put->priv.left > 0)
+        return;
+    free(put->priv.ops);
+    put->priv.ops = NULL;
+    put->done(put, put->priv.result);
 }
 
-/* What the view knows, if it can be believed. */
-static int coord_read_view(struct coord *c)
+/* How many of the ops from `from` on go into one batch. */
+static size_t coord_put_share(const struct coord_put *put, size_t from)
 {
-    ASSERT(c->view != NULL && c->part != NULL);
-    struct meta_applied applied;
-    int r = meta_get_applied(c->view, COORD_LOG, &applied);
-    if (r == 0 && applied.offset >= c->part->durable)
-        r = COORD_DAMAGED; /* ahead of the log: K3 */
-    if (r == 0) {
-        c->applied = applied.offset + 1;
-        r = meta_each(c->view, META_TABLE_RECORD, SLICE_NULL, coord_row, c);
+    size_t n = 0, size = 0;
+    ASSERT(from < put->priv.count);
+    while (from + n < put->priv.count) {
+        const struct coord_op *op = &put->priv.ops[from + n];
+        size += op->key.size + op->value.size;
+        if (n > 0 && size > COORD_BATCH_MAX)
+            break;
+        n++;
     }
-    if (r == 0 && c->applied >= c->part->log_start)
-        return 0;
-    coord_forget(c);
-    c->applied = c->part->log_start;
-    int cleared = meta_clear(c->view, META_TABLE_RECORD);
-    if (cleared != 0) { /* no room even for that: go on without a view */
-        c->view = NULL;
-        c->view_error = cleared;
-    }
-    return 0;
+    return n;
 }
 
-static int coord_replay_batch(struct coord *c, struct slice batch, struct buf *scratch)
+void coord_put(struct coord *c, struct coord_put *put, const struct coord_changes *changes,
+               int64_t now_ms)
 {
-    ASSERT(batch.size > 0);
+    ASSERT(changes->count > 0 && put->done != NULL);
+    struct coord_op *ops = calloc(changes->count, sizeof *ops);
+    ASSERT(ops != NULL);
+    put->priv = (typeof(put->priv)){.ops = ops, .count = changes->count, .left = changes->count};
+    for (size_t i = 0; i < changes->count; i++) {
+        ASSERT(coord_change_legal(changes->v[i].key, changes->v[i].value));
+        ops[i] = (struct coord_op){.key = changes->v[i].key,
+                                   .value = changes->v[i].value,
+                                   .expect = COORD_ANY,
+                                   .done = coord_put_done,
+                                   .ctx = put};
+    }
+    for (size_t i = 0, n; i < changes->count; i += n) {
+        n = coord_put_share(put, i);
+        int r = coord_cas_all(c, ops + i, n, now_ms);
+        ASSERT(r == 0); /* whatever is there */
+    }
+}
+
+/* --- itself --- */
+
+int64_t coord_revision(const struct coord *c)
+{
     ASSERT(c->applied >= 0);
-    struct batch_iter it;
-    struct batch_record rec;
-    enum batch_fault fault = batch_iter_init(&it, batch, COORD_INFLATE_MAX, scratch);
-    while (fault == BATCH_OK && batch_iter_next(&it, &rec, &fault))
-        if (rec.offset >= c->applied && rec.key.size > 0)
-            coord_apply(c, rec.key, rec.value, rec.offset);
-    return fault == BATCH_OK ? 0 : COORD_DAMAGED;
+    return c->applied - 1;
 }
 
-static int coord_replay_extent(struct coord *c, const struct part_extent *e, struct buf *scratch)
+void coord_check(const struct coord *c)
 {
-    ASSERT(e->bytes.size > 0 && e->next_offset > c->applied);
-    struct slice left = e->bytes;
-    int r = 0;
-    while (r == 0 && left.size > 0) {
-        struct batch_header h;
-        if (batch_parse(left, &h) != BATCH_OK || h.size > left.size)
-            return COORD_DAMAGED;
-        r = coord_replay_batch(c, slice_of(left.p, h.size), scratch);
-        left = slice_of(left.p + h.size, left.size - h.size);
+    size_t at = 0, live = 0, graves = 0, ordered = 0;
+    uint64_t size = 0;
+    int64_t last = -1;
+    map_check(&c->map);
+    for (const struct coord_record *r = map_next(&c->map, &at); r != NULL;
+         r = map_next(&c->map, &at)) {
+        live += r->value.p != NULL;
+        size += r->value.p != NULL ? r->key.size + r->value.size : 0;
+        ordered += r->revision >= 0;
+        ASSERT(r->revision >= 0 || r->pending > 0);
+        ASSERT(r->revision < c->applied);
+        ASSERT(list_linked(&r->order) == (r->revision >= 0));
+        ASSERT(list_linked(&r->grave) == (r->revision >= 0 && r->value.p == NULL));
     }
-    c->applied = e->next_offset;
-    return r;
-}
-
-static int coord_replay(struct coord *c)
-{
-    struct buf scratch CLEANUP(buf_deinit) = {0};
-    unsigned cold = 0;
-    while (c->applied < c->part->durable) {
-        struct part_read q = {.offset = c->applied,
-                              .bound = c->part->durable,
-                              .size_max = COORD_READ_SIZE,
-                              .may_wait = true};
-        struct part_extent extent;
-        struct part_warm warm;
-        int64_t next_good;
-        int r = part_read(c->part, &q, &extent, &warm, &next_good);
-        if (r == PART_COLD && cold++ < 1000) {
-            part_warm_run(&warm);
-            r = part_warm_done(c->part, &warm);
-        } else if (r == 0) {
-            ASSERT(extent.pin != NULL && extent.next_offset <= c->part->durable);
-            r = coord_replay_extent(c, &extent, &scratch);
-            reader_unpin(extent.pin);
-        } else {
-            r = r < 0 ? r : COORD_DAMAGED;
-        }
-        if (r != 0)
-            return r;
+    LIST_EACH (node, &c->order) {
+        ASSERT(coord_record_revision(node) > last); /* K4 */
+        last = coord_record_revision(node);
+        ordered--;
     }
-    return 0;
-}
-
-int coord_start(struct coord *c, struct part *part, struct meta *view, void (*due)(void *ctx),
-                void *ctx)
-{
-    ASSERT(c->map.count == 0 && due != NULL);
-    ASSERT(part != NULL && view != NULL);
-    c->part = part;
-    c->view = view;
-    c->due = due;
-    c->ctx = ctx;
-    ASSERT(part->durable == part->reserved); /* recovered, and nothing queued */
-    int r = coord_read_view(c);
-    return r != 0 ? r : coord_replay(c);
-}
-
-/* --- the view --- */
-
-bool coord_view_due(const struct coord *c)
-{
-    ASSERT(!c->commit.out || c->commit.count > 0);
-    return c->view != NULL && !c->commit.out && !list_empty(&c->changed);
-}
-
-bool coord_view_busy(const struct coord *c)
-{
-    return c->commit.out;
-}
-
-bool coord_view_lost(const struct coord *c)
-{
-    ASSERT(c->part != NULL);
-    return c->view == NULL;
-}
-
-int coord_view_error(struct coord *c)
-{
-    ASSERT(c->view_error == 0 || c->view == NULL); /* given up with the first error */
-    int error = c->view_error;
-    c->view_error = 0;
-    return error;
-}
-
-static void coord_commit_run(struct work_job *job)
-{
-    struct coord_commit *m = LIST_ENTRY(job, struct coord_commit, job);
-    ASSERT(m->out && m->count > 0);
-    struct meta_batch b = {.puts = m->puts,
-                           .count = m->count,
-                           .log = COORD_LOG,
-                           .applied = {.offset = m->applied, .epoch = 0}};
-    m->result = meta_commit(m->coord->view, &b);
-}
-
-static void coord_commit_done(struct work_note *note)
-{
-    struct work_job *job = LIST_ENTRY(note, struct work_job, note);
-    struct coord_commit *m = LIST_ENTRY(job, struct coord_commit, job);
-    struct coord *c = m->coord;
-    ASSERT(m->out);
-    ASSERT(c->view != NULL && m == &c->commit);
-    m->out = false;
-    coord_commit_clear(m);
-    if (m->result != 0) { /* the log is the truth: go on without, rebuild at the next start */
-        c->view_error = m->result;
-        c->view = NULL;
+    LIST_EACH (node, &c->graves) {
+        graves++;
     }
-}
-
-static void coord_commit_add(struct coord_commit *m, const struct coord_record *r)
-{
-    ASSERT(r->key.size > 0 && r->revision >= 0);
-    struct buf *key = &m->keys[m->count], *value = &m->values[m->count];
-    ASSERT(key->size == 0 && value->size == 0);
-    buf_append(key, r->key.p, r->key.size);
-    if (r->value.p != NULL) {
-        buf_append_le64(value, (uint64_t)r->revision);
-        buf_append(value, r->value.p, r->value.size);
-    }
-    m->puts[m->count++] = (struct meta_put){META_TABLE_RECORD, buf_slice(key), buf_slice(value)};
-}
-
-/* All changed records go into one transaction, so the applied mark is exact. */
-void coord_view_commit(struct coord *c, struct work *w)
-{
-    struct coord_commit *m = &c->commit;
-    size_t count = 0;
-    ASSERT(coord_view_due(c));
-    ASSERT(m->count == 0 && m->puts == NULL);
-    LIST_EACH (node, &c->changed) {
-        count++;
-    }
-    m->puts = calloc(count + 1, sizeof *m->puts); /* the mark alone may be due */
-    m->values = calloc(count + 1, sizeof *m->values);
-    m->keys = calloc(count + 1, sizeof *m->keys);
-    ASSERT(m->puts != NULL && m->values != NULL && m->keys != NULL);
-    for (struct list *n = list_pop(&c->changed); n != NULL; n = list_pop(&c->changed)) {
-        struct coord_record *r = LIST_ENTRY(n, struct coord_record, changed);
-        coord_commit_add(m, r);
-        if (r->value.p == NULL && !r->pending)
-            coord_record_drop(c, r);
-    }
-    ASSERT(m->count == count && list_empty(&c->changed));
-    m->coord = c;
-    m->applied = c->applied - 1;
-    m->out = true;
-    m->job.run = coord_commit_run;
-    m->job.note.done = coord_commit_done;
-    work_submit(w, &m->job);
+    ASSERT(live == c->live_count && size == c->live_size);
+    ASSERT(graves == c->grave_count && ordered == 0);
 }
