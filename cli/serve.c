@@ -85,6 +85,7 @@ struct serve {
     uv_check_t check;
     uv_signal_t signals[SERVE_SIGNALS];
     struct notify notify;
+    char kafka_host[SERVE_HOST_MAX]; /* that clients are told */
     int64_t start_ms;
     int64_t stop_ms; /* when it was told to stop; 0: running */
     size_t stop_sessions;
@@ -187,6 +188,10 @@ static int serve_open_failed(const struct serve *s, int r)
         out_error(o, "cannot use %s: its file `format` or its log `__meta` cannot be read", dir);
         out_hint(o, "keep a copy of the folder; nothing was changed");
         return CMD_DAMAGED;
+    case BROKER_OPEN_CLUSTER:
+        out_error(o, "cannot use %s: it belongs to another cluster", dir);
+        out_hint(o, "choose an empty folder for a new replica: kauri serve --data DIR");
+        return CMD_USAGE;
     case BROKER_OPEN_FULL:
         out_error(o, "cannot use %s: no space left on the disk", dir);
         out_hint(o, "make room, then start again; nothing was deleted");
@@ -257,9 +262,13 @@ static int serve_open_broker(struct serve *s)
                              .seed = seed,
                              .descriptor_max = serve_raise_files(),
                              .reader_max = SERVE_READERS_MAX,
+                             .native = serve_node_native(&s->setup),
+                             .kafka_host = s->kafka_host,
+                             .kafka_port = serve_node_kafka(&s->setup, s->kafka_host),
                              .fatal = serve_fatal,
                              .log = serve_log,
                              .ctx = s};
+    serve_node_boot(env.boot_id);
     int r = broker_open(&env, &s->broker);
     for (int i = 0; r == BROKER_OPEN_LOCKED && i < SERVE_LOCK_TRIES; i++) {
         (void)usleep(SERVE_LOCK_PAUSE_US); /* one that was killed may just be going */

@@ -9,6 +9,7 @@
 #include "engine/broker/config.h"
 
 #define SERVE_FRONTS_MAX 8
+#define SERVE_HOST_MAX   256
 
 struct serve_setup {
     struct args *args;
@@ -34,3 +35,10 @@ bool serve_setup_reload(struct serve_setup *s);
 int serve_settle_listeners(struct serve_setup *s, const char *const *natives, size_t native_count,
                            const char *kafka);
 void serve_setup_deinit(struct serve_setup *s);
+
+/* serve_node.c: the boot id of the running system; zeros where there is none. */
+void serve_node_boot(uint8_t out[16]);
+/* The address that other instances are told; borrowed, NULL: none. */
+const char *serve_node_native(const struct serve_setup *s);
+/* The host that Kafka's clients are told, "" for none; returns the port. */
+int32_t serve_node_kafka(const struct serve_setup *s, char host[SERVE_HOST_MAX]);

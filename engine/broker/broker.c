@@ -163,6 +163,7 @@ static struct broker *broker_new(const struct broker_env *env)
     b->quotas = quota_table_new(env->seed + 2);
     b->rounds[0].broker = b->rounds[1].broker = b;
     b->space.broker = b;
+    b->brokers_seen = -1;
     return b;
 }
 
@@ -181,6 +182,7 @@ int broker_open(const struct broker_env *env, struct broker **out)
         broker_free(b);
         return r;
     }
+    broker_node_open(b);
     int64_t now = broker_now(b);
     ASSERT(b->meta_part.state == BPART_ONLINE && b->view != NULL);
     broker_retention_init(b);
@@ -281,7 +283,6 @@ static void broker_stop_checkpoints(struct broker *b)
     ASSERT(!broker_rounds_out(b));
     bool many = b->partition_count > BROKER_STOP_MANY;
     b->checkpointed = true;
-    broker_stop_checkpoint(&b->meta_part, false);
     for (size_t i = 0; i < b->topic_count; i++)
         for (int32_t k = 0; k < b->sorted[i]->record.partitions; k++)
             broker_stop_checkpoint(b->sorted[i]->parts[k], many);
@@ -301,6 +302,11 @@ static void broker_stop_step(struct broker *b)
     }
     if (!b->checkpointed) {
         broker_stop_checkpoints(b);
+    } else if (!broker_node_stop(b)) {
+        return;
+    } else if (!b->meta_checkpointed) {
+        b->meta_checkpointed = true;
+        broker_stop_checkpoint(&b->meta_part, false);
     } else if (coord_view_busy(b->coord) || broker_groups_view_busy(b->groups) ||
                broker_compact_view_busy(b->compact)) {
         return;
@@ -442,6 +448,7 @@ struct broker *broker_free(struct broker *b)
     meta_free(b->view);
     heap_deinit(&b->fetch_deadlines);
     buf_deinit(&b->scratch);
+    buf_deinit(&b->node.value);
     (void)io_close(b->lock);
     free(b->dir);
     free(b);

@@ -95,6 +95,15 @@ struct broker_env {
     uint64_t seed;         /* for hash maps and ids of members: another one with every start */
     size_t descriptor_max; /* the process' limit; a third of it may be open segments; 0: 768 */
     size_t reader_max;     /* mapped segments kept open; 0: 256 */
+    /* Of the running system: another one after a power loss. Zeros: not known. */
+    uint8_t boot_id[16];
+    /* Where others find this broker; told to the brokers of its cluster. NULL: nowhere. */
+    const char *native;
+    const char *kafka_host;
+    int32_t kafka_port;
+    /* A folder made by this start belongs to this cluster, and one of another is refused. NULL: it
+     * makes a cluster of its own. */
+    const char *join_cluster_id;
     /* A fatal error: the process must end with exit code 9. Called at most once; the broker answers
      * nothing afterwards. `what` is a finished line for the log. */
     void (*fatal)(void *ctx, const char *what, int error);
@@ -111,6 +120,7 @@ struct broker_env {
 #define BROKER_OPEN_FULL    5 /* no space to start */
 #define BROKER_OPEN_SNAPSHOT                                                                       \
     6 /* a snapshot, see snapshot.h: it shares bytes with others, and must be restored */
+#define BROKER_OPEN_CLUSTER 7 /* of another cluster than join_cluster_id */
 
 /* Locks the folder, checks `format`, recovers `__meta`, checks and opens the view, reconciles the
  * folder with the catalogue. Forks once (meta_verify): call it before work_pool_new's threads

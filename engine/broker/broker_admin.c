@@ -7,6 +7,7 @@
  *   create   cas(topics/T, none, live)                      -> the catalogue has it
  *   delete   cas(topics/T, rev, deleting) -> not found any more -> partitions close -> folders are
  *            removed in a worker -> cas(topics/T, rev, gone). A start in between goes on there.
+ *            Decided by another broker (broker_mirror.h): node/gone/T stands for the record.
  *   grow     cas(topics/T, rev, more partitions)
  *   alter    cas(topics/T, rev, other configs)
  *   pids     cas(seq/pid, rev, next block) before the first id of the block is handed out
@@ -21,7 +22,8 @@
 #include "engine/base/random.h"
 #include "engine/broker/broker_priv.h"
 
-#define BROKER_PID_BLOCK 1000
+#define BROKER_PID_BLOCK      1000
+#define BROKER_PID_TERM_SHIFT 32 /* every term has ids of its own */
 
 /* One change under way; the request may be NULL (a deletion resumed at start). */
 struct broker_change {
@@ -197,6 +199,7 @@ static bool broker_create_check(struct broker *b, struct broker_admin *a, int32_
     ASSERT(a->op == BROKER_TOPIC_CREATE);
     const char *fault = catalog_name_fault(a->topic), *other;
     const struct config *c = b->env.config;
+    int32_t brokers = broker_cluster_size(b);
     struct topic *t = fault == NULL ? broker_find_topic(b, a->topic) : NULL;
     if (fault != NULL)
         broker_admin_refuse(b, a, BROKER_BAD_TOPIC_NAME, "%s", fault);
@@ -214,9 +217,10 @@ static bool broker_create_check(struct broker *b, struct broker_admin *a, int32_
                             "differs from topic \"%s\" only in \".\" and \"_\"", other);
     else if (partitions < 1)
         broker_admin_refuse(b, a, BROKER_BAD_PARTITIONS, "a topic has at least 1 partition");
-    else if (a->replication != -1 && a->replication != 1)
+    else if (a->replication != -1 && (a->replication < 1 || a->replication > brokers))
         broker_admin_refuse(b, a, BROKER_BAD_REPLICATION,
-                            "replication factor %d, but there is 1 broker", a->replication);
+                            "replication factor %d, but there %s %d broker%s", a->replication,
+                            brokers == 1 ? "is" : "are", brokers, brokers == 1 ? "" : "s");
     else if (b->topic_count + b->coming_topics >= (size_t)config_i64(c, CONFIG_TOPICS_MAX))
         broker_admin_refuse(b, a, BROKER_BUSY, "limit of %lld topics reached",
                             (long long)config_i64(c, CONFIG_TOPICS_MAX));
@@ -279,8 +283,8 @@ static void broker_create(struct broker *b, struct broker_admin *a)
     }
     ASSERT(record.configs.count <= a->config_count);
     record.partitions = partitions;
-    record.replication = 1;
-    record.spread = true; /* there is one broker */
+    record.replication = a->replication == -1 ? 1 : a->replication;
+    record.spread = a->replication == -1 || broker_cluster_size(b) == 1;
     random_entropy(record.id, sizeof record.id);
     a->partition_count = partitions;
     if (a->validate_only) {
@@ -456,21 +460,70 @@ static void broker_delete_run(struct work_job *job)
         c->result = io_sync_dir(io, c->broker->dir);
 }
 
+/* Waits: for space, or for another change of the record. */
+static void broker_delete_wait(struct broker_change *c)
+{
+    ASSERT(c->topic->deleting && c->topic->deletion == NULL);
+    ASSERT(!list_linked(&c->topic->deletions));
+    c->refused = true;
+    c->topic->deletion = c;
+    list_add_tail(&c->broker->deleting, &c->topic->deletions);
+}
+
+static void broker_delete_over(struct broker_change *c)
+{
+    struct topic *t = c->topic;
+    ASSERT(t->deleting && t->busy && t->deletion == NULL);
+    c->topic = NULL;
+    broker_remove_topic(c->broker, t);
+    broker_apply_topic(c->broker, slice_str(c->name)); /* another may have come meanwhile */
+    broker_change_finish(c, BROKER_OK);
+}
+
 static void broker_delete_gone(struct coord_op *op, int result)
 {
     struct broker_change *c = op->ctx;
     ASSERT(c->topic->deleting && c->topic->busy);
     ASSERT(c->topic->deletion == NULL);
-    struct topic *t = c->topic;
-    if (result != 0) { /* waits for space: broker_delete_some */
-        c->refused = true;
-        t->deletion = c;
-        list_add_tail(&c->broker->deleting, &t->deletions);
+    if (result == 0)
+        broker_delete_over(c);
+    else
+        broker_delete_wait(c); /* broker_delete_some tries again */
+}
+
+/* The topic's record still says that it goes. */
+static bool broker_delete_told(const struct topic *t, struct slice value)
+{
+    struct catalog_topic record = {0};
+    ASSERT(t->deleting);
+    bool told = catalog_decode(value, &record) == 0 && record.state == CATALOG_DELETING &&
+                memcmp(record.id, t->record.id, sizeof record.id) == 0;
+    catalog_deinit(&record);
+    return told;
+}
+
+/* The folders are gone: now the record that says they are to go. Where that is node/gone, the
+ * topic's own is another broker's. */
+static void broker_delete_record(struct broker_change *c)
+{
+    struct broker *b = c->broker;
+    struct slice value;
+    int64_t revision = -1;
+    ASSERT(c->topic->deleting && c->topic->busy);
+    bool told = broker_gone(b, slice_str(c->name), &revision);
+    buf_reset(&c->key);
+    buf_printf(&c->key, "%s%s", told ? CLUSTER_GONE : "topics/", c->name);
+    if (!told)
+        told = coord_get(b->coord, buf_slice(&c->key), &value, &revision) == 0 &&
+               broker_delete_told(c->topic, value);
+    if (!told) {
+        broker_delete_over(c);
         return;
     }
-    c->topic = NULL;
-    broker_remove_topic(c->broker, t);
-    broker_change_finish(c, BROKER_OK);
+    c->op = (struct coord_op){
+        .key = buf_slice(&c->key), .expect = revision, .done = broker_delete_gone, .ctx = c};
+    if (coord_cas(b->coord, &c->op, broker_wall(b)) != 0)
+        broker_delete_wait(c);
 }
 
 static void broker_delete_removed(struct work_note *note)
@@ -486,8 +539,7 @@ static void broker_delete_removed(struct work_note *note)
         broker_change_finish(c, BROKER_STORAGE);
         return;
     }
-    buf_deinit(&c->value); /* no value: the record goes */
-    broker_change_start(c, c->topic->revision, broker_delete_gone);
+    broker_delete_record(c);
 }
 
 /* No worker has one of the topic's partitions in hand. */
@@ -599,18 +651,23 @@ static void broker_delete(struct broker *b, struct broker_admin *a)
     broker_change_start(c, t->revision, broker_delete_decided);
 }
 
+void broker_delete_forsaken(struct broker *b, struct topic *t)
+{
+    ASSERT(!t->busy && !t->deleting);
+    struct broker_change *c = broker_change_new(b, NULL, "topics/", slice_str(t->name));
+    c->topic = t;
+    t->busy = true;
+    broker_delete_begin(c);
+}
+
 void broker_resume_deletes(struct broker *b)
 {
     for (size_t i = 0; i < b->topic_count; i++) {
         struct topic *t = b->sorted[i];
         if (t->record.state != CATALOG_DELETING)
             continue;
-        ASSERT(!t->busy && !t->deleting);
-        struct broker_change *c = broker_change_new(b, NULL, "topics/", slice_str(t->name));
-        c->topic = t;
-        t->busy = true;
         broker_log(b, 0, "finishing the deletion of topic \"%s\"", t->name);
-        broker_delete_begin(c);
+        broker_delete_forsaken(b, t);
     }
 }
 
@@ -631,6 +688,7 @@ static void broker_pid_serve(struct broker *b)
 }
 
 static void broker_pid_block(struct broker *b);
+static void broker_pid_fail(struct broker *b, enum broker_status status);
 
 static void broker_pid_done(struct coord_op *op, int result)
 {
@@ -646,23 +704,42 @@ static void broker_pid_done(struct coord_op *op, int result)
         if (!list_empty(&b->stalled_pids))
             broker_pid_block(b);
     } else {
-        for (struct list *n = list_pop(&b->stalled_pids); n != NULL; n = list_pop(&b->stalled_pids))
-            broker_admin_refuse(b, LIST_ENTRY(n, struct broker_admin, priv.ready), BROKER_DISK_FULL,
-                                "%s", "");
+        broker_pid_fail(b, BROKER_DISK_FULL);
     }
     broker_change_free(c);
+}
+
+static void broker_pid_fail(struct broker *b, enum broker_status status)
+{
+    ASSERT(!b->pid_busy);
+    for (struct list *n = list_pop(&b->stalled_pids); n != NULL; n = list_pop(&b->stalled_pids))
+        broker_admin_refuse(b, LIST_ENTRY(n, struct broker_admin, priv.ready), status, "%s", "");
+}
+
+/* Below it, leaders of earlier terms may have handed out more than the records here tell. */
+static int64_t broker_pid_floor(const struct broker *b)
+{
+    struct cluster_leader leader = {0};
+    struct slice value;
+    int64_t revision;
+    if (coord_get(b->coord, slice_str(CLUSTER_LEADER_KEY), &value, &revision) != 0 ||
+        cluster_leader_decode(value, &leader) != 0)
+        return 0;
+    ASSERT(leader.term <= CLUSTER_TERM_MAX);
+    return (int64_t)leader.term << BROKER_PID_TERM_SHIFT;
 }
 
 /* Takes the next block: the bound is durable before an id of it is used, so none is used twice. */
 static void broker_pid_block(struct broker *b)
 {
     struct slice value;
-    int64_t revision = -1, next = 0;
+    int64_t revision = -1, next = 0, floor = broker_pid_floor(b);
     if (b->pid_busy)
         return;
     struct broker_change *c = broker_change_new(b, NULL, "seq/", slice_str("pid"));
     if (coord_get(b->coord, buf_slice(&c->key), &value, &revision) == 0 && value.size == 8)
         next = (int64_t)bytes_le64(value.p);
+    next = next > floor ? next : floor;
     buf_append_le64(&c->value, (uint64_t)(next + BROKER_PID_BLOCK));
     ASSERT(b->pid_next >= b->pid_limit);
     b->pid_busy = true;
@@ -671,8 +748,11 @@ static void broker_pid_block(struct broker *b)
                               .expect = revision,
                               .done = broker_pid_done,
                               .ctx = c};
-    int r = coord_cas(b->coord, &c->op, broker_wall(b));
-    ASSERT(r == 0); /* nobody else changes this record */
+    if (coord_cas(b->coord, &c->op, broker_wall(b)) == 0)
+        return;
+    b->pid_busy = false; /* the leader's record is on its way here */
+    broker_change_free(c);
+    broker_pid_fail(b, BROKER_BUSY);
 }
 
 static void broker_init_producer(struct broker *b, struct broker_admin *a)

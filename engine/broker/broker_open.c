@@ -120,7 +120,10 @@ static int broker_format_make(struct broker *b, struct format *f)
 {
     ASSERT(!b->fresh);
     uint8_t id[16];
+    const char *join = b->env.join_cluster_id;
     random_entropy(id, sizeof id);
+    if (join != NULL && !catalog_id_read(slice_str(join), id))
+        return -EINVAL;
     catalog_id_text(id, f->cluster_id);
     ASSERT(strlen(f->cluster_id) == sizeof f->cluster_id - 1);
     f->node_id = (int32_t)config_i64(b->env.config, CONFIG_NODE_ID);
@@ -139,6 +142,9 @@ static int broker_format(struct broker *b)
         r = broker_format_make(b, &f);
     if (r == FORMAT_NEWER || r == FORMAT_DAMAGED)
         return r == FORMAT_NEWER ? BROKER_OPEN_NEWER : BROKER_OPEN_DAMAGED;
+    const char *join = b->env.join_cluster_id;
+    if (r == 0 && join != NULL && strcmp(f.cluster_id, join) != 0)
+        return BROKER_OPEN_CLUSTER;
     ASSERT(f.cluster_id[sizeof f.cluster_id - 1] == '\0');
     memcpy(b->cluster_id, f.cluster_id, sizeof b->cluster_id);
     b->node_id = f.node_id;
@@ -261,6 +267,36 @@ struct broker_load {
     size_t damaged;
 };
 
+/* 0, or 1: the record cannot be that of a topic here. */
+static int broker_load_record(struct broker *b, struct slice name, struct slice value,
+                              struct catalog_topic *out)
+{
+    ASSERT(out->partitions == 0);
+    if (catalog_name_fault(name) == NULL && catalog_decode(value, out) == 0) {
+        if (map_get(&b->ids, slice_of(out->id, sizeof out->id)) == NULL)
+            return 0;
+        catalog_deinit(out);
+    }
+    broker_log(b, 2, "topic record \"%.*s\" cannot be read", (int)name.size, (const char *)name.p);
+    return 1;
+}
+
+/* Folders that another broker's decision left: they go first, broker_mirror.h. */
+static void broker_load_gone(void *ctx, struct slice key, struct slice value, int64_t revision)
+{
+    struct broker_load *l = ctx;
+    size_t prefix = strlen(CLUSTER_GONE);
+    ASSERT(key.size >= prefix && revision >= 0);
+    struct catalog_topic record = {0};
+    struct slice name = slice_of(key.p + prefix, key.size - prefix);
+    if (broker_load_record(l->broker, name, value, &record) != 0) {
+        l->damaged++;
+        return;
+    }
+    record.state = CATALOG_DELETING;
+    broker_add_topic(l->broker, name, &record, revision);
+}
+
 static void broker_load_topic(void *ctx, struct slice key, struct slice value, int64_t revision)
 {
     struct broker_load *l = ctx;
@@ -269,9 +305,10 @@ static void broker_load_topic(void *ctx, struct slice key, struct slice value, i
     ASSERT(revision >= 0);
     struct catalog_topic record = {0};
     struct slice name = slice_of(key.p + prefix, key.size - prefix);
-    if (catalog_name_fault(name) != NULL || catalog_decode(value, &record) != 0) {
-        broker_log(l->broker, 2, "topic record \"%.*s\" cannot be read", (int)name.size,
-                   (const char *)name.p);
+    int64_t gone;
+    if (broker_gone(l->broker, name, &gone)) /* not before those folders are gone */
+        return;
+    if (broker_load_record(l->broker, name, value, &record) != 0) {
         l->damaged++;
         return;
     }
@@ -353,6 +390,7 @@ int broker_open_catalogue(struct broker *b)
     ASSERT(b->topic_count == 0 && b->partition_count == 0);
     struct broker_load l = {.broker = b};
     coord_each(b->coord, slice_str("topics/"), broker_load_topic, &l);
+    coord_each(b->coord, slice_str(CLUSTER_GONE), broker_load_gone, &l);
     broker_load_dynamic_configs(b);
     broker_load_quotas(b);
     broker_refresh_topics(b);

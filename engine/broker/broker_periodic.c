@@ -178,6 +178,7 @@ void broker_periodic(struct broker *b)
         coord_view_commit(b->coord, b->env.work);
     broker_groups_view(b->groups, false);
     broker_compact_view(b->compact);
+    broker_node_periodic(b);
     if (!b->disk_full && coord_tidy_due(b->coord))
         coord_tidy(b->coord, broker_wall(b));
     int error = coord_view_error(b->coord);

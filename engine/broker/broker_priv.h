@@ -13,10 +13,13 @@
 #include "engine/broker/broker_compact.h"
 #include "engine/broker/broker_counters.h"
 #include "engine/broker/broker_groups.h"
+#include "engine/broker/broker_mirror.h"
 #include "engine/broker/catalog.h"
+#include "engine/broker/cluster.h"
 #include "engine/broker/config.h"
 #include "engine/broker/coord.h"
 #include "engine/broker/quota.h"
+#include "engine/broker/ship.h"
 #include "engine/meta/meta.h"
 #include "engine/store/query.h"
 #include "engine/store/round.h"
@@ -147,6 +150,16 @@ struct broker_unmap { /* readers that nobody holds, freed in a worker */
     bool out;
 };
 
+struct broker_seat { /* broker_node.c: the record node/seat */
+    struct cluster_seat seat;
+    struct coord_op op;
+    struct buf value; /* owned */
+    bool busy;
+    bool again;    /* it changed while it was written */
+    bool saved;    /* what was written at the start is durable */
+    bool stopping; /* the mark of a clean end was tried */
+};
+
 struct broker {
     struct broker_env env;
     char *dir; /* owned */
@@ -197,8 +210,13 @@ struct broker {
     char cluster_id[23];
     int32_t node_id;
     uint64_t incarnation;
-    size_t admins; /* requests under way, for a clean stop */
+    struct broker_seat node;
+    int64_t brokers_seen; /* records up to this revision are in: */
+    int32_t brokers;      /* registered, by the records; 0: none knows of others */
+    size_t admins;        /* requests under way, for a clean stop */
     bool pid_busy;
+    bool mirrors;   /* records are another broker's: broker_mirror */
+    bool mirroring; /* some are being written down */
     bool fresh;
     bool after_error; /* the last run ended by an I/O error: see part_open_options.rewrite_tail */
     bool disk_full;
@@ -206,6 +224,7 @@ struct broker {
     bool stopping;
     bool stopped;
     bool checkpointed;
+    bool meta_checkpointed;
     bool dead; /* a fatal error was reported */
 };
 
@@ -306,6 +325,8 @@ struct topic *broker_admin_topic(struct broker *b, struct broker_admin *a);
 /* Gives back the memory of deletions that wait; the broker is being freed. */
 void broker_delete_abandon(struct broker *b);
 void broker_resume_deletes(struct broker *b);
+/* Another broker decided that the topic goes: like a deletion, but for its record. */
+void broker_delete_forsaken(struct broker *b, struct topic *t);
 
 /* broker_trim.c */
 void broker_trim(struct broker *b, struct broker_admin *a);
@@ -315,6 +336,27 @@ void broker_trim_done(struct broker *b, struct bpart *p);
 void broker_trim_loaded(struct broker *b, struct bpart *p);
 /* The broker stops: what still waits for a trim is refused. */
 void broker_trim_fail_all(struct broker *b);
+
+/* broker_mirror.c: the topic of this name follows its record, now that nothing is in its way. */
+void broker_apply_topic(struct broker *b, struct slice name);
+/* Folders of this name are those of a topic that goes. */
+bool broker_gone(const struct broker *b, struct slice name, int64_t *revision);
+
+/* broker_node.c */
+/* Once the records are there: takes the seat, and has it written down. */
+void broker_node_open(struct broker *b);
+void broker_node_periodic(struct broker *b);
+/* Marks a clean end; false until that is over. */
+bool broker_node_stop(struct broker *b);
+/* The mark of an earlier clean end is gone from the disk: now it may register, and lead. */
+bool broker_node_settled(const struct broker *b);
+/* The system went down under an earlier run. *told: the broker epoch of the registration that said
+ * so, -1: none has. */
+bool broker_node_unclean(const struct broker *b, int64_t *told);
+/* A registration that said so was answered. */
+void broker_node_told(struct broker *b, int64_t broker_epoch);
+/* Who this broker is. */
+void broker_node_self(const struct broker *b, struct ship_node *out);
 
 /* broker_dynamic.c: broker configs that change while it runs. */
 void broker_config_alter(struct broker *b, struct broker_admin *a);
@@ -329,6 +371,9 @@ void broker_snapshot_run(struct broker *b);
 int64_t broker_snapshot_next_ms(const struct broker *b);
 /* The broker is being freed, and no job is out. */
 void broker_snapshot_abandon(struct broker *b);
+
+/* The record of an entity says this now; p NULL: it is gone. */
+void broker_quota_apply(struct broker *b, struct slice entity, struct slice value);
 
 /* broker_open.c: the data folder, from its lock to its catalogue. 0, BROKER_OPEN_* or -errno. */
 int broker_open_folder(struct broker *b) MUST_CHECK;

@@ -132,18 +132,23 @@ void broker_quota_alter(struct broker *b, struct broker_admin *a)
         broker_quota_start(b, a, &values);
 }
 
-static void broker_quota_load(void *ctx, struct slice key, struct slice value, int64_t revision)
+void broker_quota_apply(struct broker *b, struct slice entity, struct slice value)
 {
-    struct broker *b = ctx;
     struct quota_entity e;
-    struct quota_values values;
-    size_t prefix = strlen(BROKER_QUOTA_PREFIX);
-    ASSERT(revision >= 0 && key.size >= prefix);
-    if (quota_entity_decode(slice_of(key.p + prefix, key.size - prefix), &e) != 0 ||
-        quota_values_decode(value, &values) != 0)
+    struct quota_values values = {{0}};
+    ASSERT(b->quotas != NULL);
+    if (quota_entity_decode(entity, &e) != 0 ||
+        (value.p != NULL && quota_values_decode(value, &values) != 0))
         broker_log(b, 1, "a stored quota is not understood and ignored");
     else
         quota_table_set(b->quotas, &e, &values);
+}
+
+static void broker_quota_load(void *ctx, struct slice key, struct slice value, int64_t revision)
+{
+    size_t prefix = strlen(BROKER_QUOTA_PREFIX);
+    ASSERT(revision >= 0 && key.size >= prefix);
+    broker_quota_apply(ctx, slice_of(key.p + prefix, key.size - prefix), value);
 }
 
 void broker_load_quotas(struct broker *b)

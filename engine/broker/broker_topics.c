@@ -187,7 +187,7 @@ void broker_grow_topic(struct broker *b, struct topic *t, int32_t partitions)
 {
     int32_t before = t->record.partitions;
     ASSERT(partitions > before);
-    ASSERT(!t->deleting && t->busy);
+    ASSERT(!t->deleting);
     t->parts = realloc(t->parts, (size_t)partitions * sizeof *t->parts);
     ASSERT(t->parts != NULL);
     for (int32_t i = before; i < partitions; i++)

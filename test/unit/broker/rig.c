@@ -101,9 +101,14 @@ int rig_try_open(struct rig *g)
                              .memory_view = g->view,
                              .seed = g->seed + g->opens++,
                              .reader_max = g->reader_max,
+                             .join_cluster_id = g->join,
+                             .native = "tcp://rig:7092",
+                             .kafka_host = "rig",
+                             .kafka_port = 9092,
                              .fatal = rig_on_fatal,
                              .log = rig_on_log,
                              .ctx = g};
+    memcpy(env.boot_id, g->boot_id, sizeof env.boot_id);
     return broker_open(&env, &g->broker);
 }
 

@@ -165,7 +165,13 @@ START_TEST(loading_fails)
         rig_turn(&g); /* starts the recovery */
         rig_run(&g);
         rig_fail(&g, 0, false);
-        ck_assert_uint_eq(g.fatals, 0);
+        if (g.fatals > 0) { /* it met what every start writes down of itself */
+            rig_kill(&g);
+            rig_open(&g);
+            ck_assert_uint_eq(rig_tag_at(&g, "t", 0, 0), 0);
+            rig_deinit(&g);
+            continue;
+        }
         enum broker_status s = rig_put(&g, "t", 0, &b, NULL);
         failed += s == BROKER_STORAGE;
         ck_assert_uint_eq(g.errors, s == BROKER_STORAGE);
