@@ -147,6 +147,8 @@ static const char *cmd_config_type(const struct config_row *row)
         return "number";
     case CONFIG_STRING:
         return "text";
+    case CONFIG_PASSWORD:
+        return "text that is never shown";
     case CONFIG_LIST:
         return "some of";
     case CONFIG_ENUM:
@@ -157,7 +159,8 @@ static const char *cmd_config_type(const struct config_row *row)
 
 static void cmd_config_print_row(const struct config_row *row)
 {
-    bool bounded = row->choices == NULL && row->type != CONFIG_STRING && row->type != CONFIG_LIST &&
+    bool bounded = row->choices == NULL && row->type != CONFIG_STRING &&
+                   row->type != CONFIG_PASSWORD && row->type != CONFIG_LIST &&
                    row->type != CONFIG_BOOL;
     (void)printf("%s  (%s)\n  %s\n", row->name, row->topic ? "topic" : "broker", row->help);
     (void)printf("  type     %s%s%s\n", cmd_config_type(row), row->choices != NULL ? " " : "",

@@ -26,7 +26,17 @@ static const char *broker_config_value(const struct config *c, const struct conf
                                           : config_get(c, row->name, NULL);
     *own = strcmp(source, "topic") == 0;
     ASSERT(value != NULL);
-    return value;
+    return config_shown(row, value);
+}
+
+static size_t broker_config_steps(const struct config *c, const struct config_row *row,
+                                  struct config_step out[CONFIG_STEPS_MAX])
+{
+    size_t count = config_steps(c, row, out);
+    ASSERT(count <= CONFIG_STEPS_MAX);
+    for (size_t i = 0; i < count; i++)
+        out[i].value = config_shown(row, out[i].value);
+    return count;
 }
 
 void broker_config_each(const struct broker *b, const struct config_topic *overrides,
@@ -45,7 +55,8 @@ void broker_config_each(const struct broker *b, const struct config_topic *overr
                                         .value = value,
                                         .own = own ? value : NULL,
                                         .steps = steps,
-                                        .step_count = config_steps(b->env.config, &rows[i], steps)};
+                                        .step_count =
+                                            broker_config_steps(b->env.config, &rows[i], steps)};
         fn(ctx, &setting);
     }
 }

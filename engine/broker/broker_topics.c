@@ -314,8 +314,8 @@ void broker_configs(const struct broker *b, struct slice topic,
         } else if (topic.p == NULL && !rows[i].topic) {
             enum config_origin from;
             const char *value = config_get(b->env.config, rows[i].name, &from);
-            fn(ctx, rows[i].name, value != NULL ? value : "", config_origin_text(from),
-               rows[i].help);
+            fn(ctx, rows[i].name, value != NULL ? config_shown(&rows[i], value) : "",
+               config_origin_text(from), rows[i].help);
         }
     }
 }

@@ -79,6 +79,8 @@ static const char *const config_broker_names[CONFIG_BROKER_KEY_COUNT] = {
     [CONFIG_CLEANER_ENABLE] = "log.cleaner.enable",
     [CONFIG_CLEANER_BACKOFF_MS] = "log.cleaner.backoff.ms",
     [CONFIG_CLEANER_MEMORY] = "log.cleaner.dedupe.buffer.size",
+    [CONFIG_SHIP_BANDWIDTH] = "ship.bandwidth.max",
+    [CONFIG_SHIP_RESPONSE_MAX] = "ship.response.max.bytes",
     [CONFIG_CLEANER_RATE] = "log.cleaner.io.max.bytes.per.second",
 };
 
@@ -92,6 +94,12 @@ const char *config_origin_text(enum config_origin from)
     ASSERT((unsigned)from < CONFIG_ORIGIN_COUNT);
     ASSERT(names[from] != NULL);
     return names[from];
+}
+
+const char *config_shown(const struct config_row *row, const char *value)
+{
+    ASSERT(row != NULL && value != NULL);
+    return row->type == CONFIG_PASSWORD && value[0] != '\0' ? "[hidden]" : value;
 }
 
 static size_t config_index(const struct config_row *row)

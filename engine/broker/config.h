@@ -39,6 +39,7 @@ enum config_type {
     CONFIG_DURATION, /* in the unit of the key: ms unless its name ends in .minutes or .hours */
     CONFIG_DOUBLE,
     CONFIG_STRING,
+    CONFIG_PASSWORD, /* text that no listing shows; never dynamic */
     CONFIG_LIST, /* comma separated, each of a fixed set; any words where there are no choices */
     CONFIG_ENUM, /* one of a fixed set */
 };
@@ -110,8 +111,10 @@ enum config_broker_key {
     CONFIG_CLEANER_BACKOFF_MS,          /* log.cleaner.backoff.ms */
     CONFIG_CLEANER_MEMORY,              /* log.cleaner.dedupe.buffer.size */
     CONFIG_CLEANER_RATE,                /* log.cleaner.io.max.bytes.per.second; config_double */
+    CONFIG_SHIP_BANDWIDTH,              /* ship.bandwidth.max, 0 none */
+    CONFIG_SHIP_RESPONSE_MAX,           /* ship.response.max.bytes */
 };
-#define CONFIG_BROKER_KEY_COUNT 31
+#define CONFIG_BROKER_KEY_COUNT 33
 
 /* One row of the table, for help and describe. Static storage. */
 struct config_row {
@@ -213,6 +216,8 @@ int64_t config_i64(const struct config *c, enum config_broker_key k);
 bool config_bool(const struct config *c, enum config_broker_key k);
 /* For the keys of that type. Parses the text. */
 double config_double(const struct config *c, enum config_broker_key k);
+/* The value as a listing may show it: a password is not told. */
+const char *config_shown(const struct config_row *row, const char *value);
 /* Any broker key by name, in force; "" when empty; NULL when unknown. *from may be NULL. Valid
  * until the next change. A key with several spellings says what all of them come to. */
 const char *config_get(const struct config *c, const char *name, enum config_origin *from);

@@ -175,6 +175,7 @@ int64_t config_number(const struct config_row *row, const char *text)
         return strtoll(text, NULL, 10);
     case CONFIG_DOUBLE:
     case CONFIG_STRING:
+    case CONFIG_PASSWORD:
         break;
     }
     return 0;
@@ -196,6 +197,7 @@ static const char *config_wanted(const struct config_row *row)
     case CONFIG_DOUBLE:
         return "a number";
     case CONFIG_STRING:
+    case CONFIG_PASSWORD:
         return "text without control characters";
     case CONFIG_LIST:
     case CONFIG_ENUM:
@@ -286,7 +288,7 @@ static int config_put_choices(const struct config_row *row, const char *text, st
 static int config_put_string(const struct config_row *row, const char *text, struct buf *out,
                              char message[256])
 {
-    ASSERT(row->type == CONFIG_STRING);
+    ASSERT(row->type == CONFIG_STRING || row->type == CONFIG_PASSWORD);
     for (const char *at = text; *at != '\0'; at++)
         if ((unsigned char)*at < 0x20 || *at == 0x7f)
             return config_bad(row, "\\?", message);
@@ -409,6 +411,7 @@ static int config_put(const struct config_row *row, const char *text, struct buf
     case CONFIG_ENUM:
         return config_put_choices(row, text, out, message);
     case CONFIG_STRING:
+    case CONFIG_PASSWORD:
         return config_put_string(row, text, out, message);
     }
     return CONFIG_BAD;

@@ -15,8 +15,8 @@
  *   file, environment, flag             4 static broker
  *   default                             5
  *
- * Synonyms (KIP-226) are all steps of the lookup, the one in force first. There are no passwords
- * among our settings, so nothing is sensitive. Texts are borrowed from the configuration, which
+ * Synonyms (KIP-226) are all steps of the lookup, the one in force first. Passwords are
+ * sensitive: they have no values here. Texts are borrowed from the configuration, which
  * cannot change before the answer is encoded.
  */
 #include "net/kafka/kafka_configs.h"
@@ -41,6 +41,7 @@ enum kafka_type {
     KAFKA_TYPE_LONG = 5,
     KAFKA_TYPE_DOUBLE = 6,
     KAFKA_TYPE_LIST = 7,
+    KAFKA_TYPE_PASSWORD = 9,
 };
 
 static int8_t kafka_configs_origin(enum config_origin from)
@@ -81,6 +82,8 @@ static int8_t kafka_configs_type(const struct config_row *row)
         return KAFKA_TYPE_DOUBLE;
     case CONFIG_LIST:
         return KAFKA_TYPE_LIST;
+    case CONFIG_PASSWORD:
+        return KAFKA_TYPE_PASSWORD;
     case CONFIG_STRING:
     case CONFIG_ENUM:
         return KAFKA_TYPE_STRING;
@@ -89,10 +92,15 @@ static int8_t kafka_configs_type(const struct config_row *row)
     return KAFKA_TYPE_STRING;
 }
 
-/* A broker's setting that nobody set has no value; a topic's always has one. */
+static bool kafka_configs_sensitive(const struct config_row *row)
+{
+    return row->type == CONFIG_PASSWORD;
+}
+
+/* A broker's setting that nobody set has no value, nor has a password; a topic's always has one. */
 static struct slice kafka_configs_value(const struct broker_config *s)
 {
-    bool unset = s->value[0] == '\0' && !s->row->topic;
+    bool unset = kafka_configs_sensitive(s->row) || (s->value[0] == '\0' && !s->row->topic);
     return unset ? SLICE_NULL : slice_str(s->value);
 }
 
@@ -157,7 +165,8 @@ static void kafka_describe_synonyms(struct kafka_describe *d, const struct broke
             slice_str(s->row->name), slice_str(s->own), KAFKA_SOURCE_TOPIC};
     for (size_t i = 0; i < s->step_count; i++)
         v[count++] = (struct kp_describe_configs_response_synonym){
-            slice_str(s->steps[i].name), slice_str(s->steps[i].value),
+            slice_str(s->steps[i].name),
+            kafka_configs_sensitive(s->row) ? SLICE_NULL : slice_str(s->steps[i].value),
             kafka_configs_origin(s->steps[i].from)};
     a->synonyms.v = v;
     a->synonyms.count = count;
@@ -184,6 +193,7 @@ static void kafka_describe_one(void *ctx, const struct broker_config *setting)
     *a = (struct kp_describe_configs_response_config)KP_DESCRIBE_CONFIGS_RESPONSE_CONFIG_INIT;
     a->name = slice_str(s->row->name);
     a->value = kafka_configs_value(s);
+    a->is_sensitive = kafka_configs_sensitive(s->row);
     a->read_only = kafka_configs_read_only(s->row);
     a->source = kafka_configs_source(s);
     a->type = kafka_configs_type(s->row);
