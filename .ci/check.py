@@ -24,10 +24,11 @@ LAYERS = {
     "net/loop": NET_DOWN,
     "net/client": NET_DOWN,
     "net/conn": ("engine/base",),
-    "net/nano": NET_DOWN + ("net/loop",),
+    "net/cargo": NET_DOWN,
+    "net/nano": NET_DOWN + ("net/loop", "net/cargo"),
     "net/kafka": NET_DOWN + ("net/loop", "net/conn"),
     "net/http": NET_DOWN + ("net/conn",),
-    "net/ship": NET_DOWN + ("net/loop", "net/client"),
+    "net/ship": NET_DOWN + ("net/loop", "net/client", "net/cargo"),
 }
 FREE = ("cli", "test", "bench")  # may include every layer
 # Foreign headers that are kept in one place; the tests of a front may drive the other end.
@@ -35,6 +36,7 @@ FOREIGN = {
     "lmdb.h": ("engine/meta",),
     "uv.h": ("net", "cli", "test", "bench"),
     "microhttpd.h": ("net/http",),
+    "openssl/": ("net/cargo", "test"),
     "nanomsg/": ("net/nano", "net/client", "test", "bench"),
 }
 # Headers that the build writes, included like the others from the root.

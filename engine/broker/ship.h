@@ -69,11 +69,14 @@ struct ship_record {
 struct ship_records {
     int64_t since; /* revision the asker has; -1: nothing */
     uint32_t max_wait_ms;
+    size_t size_max; /* of all keys and values; the first record comes whole. 0: the transport's */
     /* results: at the asker until ship_link.release */
     struct ship_record *records; /* changed since, oldest change first */
     size_t count;
     bool whole; /* these are all there are: every other mirrored record is gone */
-    int64_t revision;
+    bool more;  /* cut at size_max: ask again from `revision`; `whole` then speaks of all parts, the
+                   last of which has more = false */
+    int64_t revision; /* the asker has everything up to here */
 };
 
 enum ship_pull_status {
@@ -116,9 +119,10 @@ struct ship_pull_entry {
 };
 struct ship_pull {
     struct ship_pull_entry *entries; /* at most SHIP_PULL_ENTRIES_MAX */
-    size_t count;
+    size_t count;                    /* at least 1 */
     uint32_t max_wait_ms;
-    size_t size_max; /* of all bytes; the first batch comes whole, however large */
+    size_t size_max; /* of all bytes; the first batch comes whole, however large. The transport may
+                        lower it */
 };
 
 /* What a voter holds of one partition. */
@@ -148,7 +152,8 @@ struct ship_call {
     int32_t to;           /* the asked one's id, -1: whoever is there */
     int64_t broker_epoch; /* the asker's; -1: none yet */
     uint32_t term;
-    uint32_t timeout_ms; /* the transport gives up then: BROKER_TIMED_OUT */
+    uint32_t timeout_ms; /* the transport gives up then: BROKER_TIMED_OUT; beyond max_wait_ms, with
+                             room for an answer on a slow line. 0: the transport's */
     union {
         struct ship_register reg;
         struct ship_records records;

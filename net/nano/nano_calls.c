@@ -195,6 +195,7 @@ static nano_calls_start *const nano_calls_rows[] = {
     [KAURI__CALL__CALL_GROUP_FORGET] = nano_group_forget,
     [KAURI__CALL__CALL_SNAPSHOT] = nano_admin_snapshot,
     [KAURI__CALL__CALL_BROKER_STATUS] = nano_admin_broker_status,
+    [KAURI__CALL__CALL_SHIP_LEADER] = NULL, /* nor the four before it: not served yet */
 };
 _Static_assert(sizeof nano_calls_rows / sizeof *nano_calls_rows == NANO_KINDS,
                "a call that is started is counted");
@@ -223,7 +224,7 @@ static bool nano_calls_admit(struct nano_call *c, struct nano_session *s, uint64
 static void nano_calls_start_one(struct nano_call *c, struct slice raw)
 {
     Kauri__Call__CallCase kind = c->request->call_case;
-    if (kind == KAURI__CALL__CALL__NOT_SET) {
+    if (kind == KAURI__CALL__CALL__NOT_SET || nano_calls_rows[kind] == NULL) {
         nano_calls_bad(c, "no call, or none this broker knows");
     } else if (raw.size > 0 && kind != KAURI__CALL__CALL_PRODUCE) {
         nano_calls_bad(c, "raw bytes behind a call that has none");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * nano_errmap: the engine's statuses in the native protocol's numbers: the one table of this front.
- * Total: every broker_status has a row, every Kauri__Status a text.
+ * nano_errmap: the engine's statuses in the native protocol's numbers (of cargo_errmap),
+ * and the words of all of these.
  */
 #pragma once
 

@@ -71,7 +71,7 @@ struct nano_call {
     };
 };
 
-#define NANO_KINDS (KAURI__CALL__CALL_BROKER_STATUS + 1) /* call_case, behind the last */
+#define NANO_KINDS (KAURI__CALL__CALL_SHIP_LEADER + 1) /* call_case, behind the last */
 
 struct nano {
     struct nano_options options; /* with the defaults filled in */

@@ -577,6 +577,11 @@ static void fake_calls_dispatch(struct fake_server *s, struct fake_session *from
     case KAURI__CALL__CALL_BROKER_STATUS:
         fake_calls_broker_status(s, from, call);
         return;
+    case KAURI__CALL__CALL_SHIP_REGISTER: /* of brokers, not of clients */
+    case KAURI__CALL__CALL_SHIP_RECORDS:
+    case KAURI__CALL__CALL_SHIP_PULL:
+    case KAURI__CALL__CALL_SHIP_VOTE:
+    case KAURI__CALL__CALL_SHIP_LEADER:
     case KAURI__CALL__CALL__NOT_SET:
     case _KAURI__CALL__CALL__CASE_IS_INT_SIZE:
         return;
