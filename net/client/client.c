@@ -98,7 +98,8 @@ int kauri_open(const struct kauri_options *o, struct kauri **out)
     if (!client_options_fit(o))
         return KAURI_BAD_ARGUMENT;
     struct kauri *k = client_new(o);
-    int r = client_wire_open(&k->wire, k->server);
+    struct client_wire_options wire = {.url = k->server, .name = k->client_name, .owner = k};
+    int r = client_wire_open(&k->wire, &wire);
     if (r != 0) {
         (void)kauri_close(k);
         return r;
@@ -125,13 +126,14 @@ struct kauri *kauri_close(struct kauri *k)
 int client_turn(struct kauri *k)
 {
     int64_t now = client_now_ms();
-    k->wake_ms = INT64_MAX;
+    k->wake_ms = k->wire.wake_ms = INT64_MAX;
     k->turn_ms = now;
-    int handled = client_wire_receive(k, now);
+    int handled = client_wire_receive(&k->wire, now);
     client_produce_turn(k, now);
     client_group_turn(k, now);
     client_consume_turn(k, now);
-    client_wire_send(k, now);
+    client_wire_send(&k->wire, now);
+    client_wake(k, k->wire.wake_ms);
     return handled;
 }
 

@@ -31,10 +31,12 @@ struct client_message *client_message_unpin(struct client_message *m)
 
 struct client_call *client_call_new(const Kauri__Call *content)
 {
-    ASSERT(content->session == 0 && content->id == 0);
+    ASSERT(content == NULL || (content->session == 0 && content->id == 0));
     struct client_call *call = calloc(1, sizeof *call);
     ASSERT(call != NULL);
     list_init(&call->link);
+    if (content == NULL)
+        return call;
     size_t size = kauri__call__get_packed_size(content);
     buf_reserve(&call->body, size);
     call->body.size = kauri__call__pack(content, call->body.p);
@@ -52,19 +54,20 @@ struct client_call *client_call_free(struct client_call *call)
     return NULL;
 }
 
-void client_wire_add(struct kauri *k, struct client_call *call)
+void client_wire_add(struct client_wire *w, struct client_call *call)
 {
     ASSERT(call->state == CLIENT_CALL_IDLE && call->done != NULL);
-    call->id = ++k->wire.last_id;
+    ASSERT(call->body.size > 0 || call->pack != NULL);
+    call->id = ++w->last_id;
     call->state = CLIENT_CALL_WAITING;
-    list_add_tail(&k->wire.calls, &call->link);
+    list_add_tail(&w->calls, &call->link);
 }
 
-void client_wire_retry(struct kauri *k, struct client_call *call, Kauri__Status why)
+void client_wire_retry(struct client_wire *w, struct client_call *call, Kauri__Status why)
 {
     call->refused = why;
     call->due_ms = client_now_ms() + client_backoff_ms(call->retries++);
-    client_wire_add(k, call);
+    client_wire_add(w, call);
 }
 
 void client_wire_cancel(struct client_call *call)
@@ -98,7 +101,7 @@ static void client_ask_answered(struct kauri *k, struct client_call *call,
     ASSERT(!ask->finished);
     ask->status = client_ask_status(a->answer);
     if (client_status_retriable(ask->status)) {
-        client_wire_retry(k, call, ask->status);
+        client_wire_retry(&k->wire, call, ask->status);
         return;
     }
     ask->answer = *a;
@@ -127,7 +130,7 @@ int client_ask(struct kauri *k, struct client_ask *ask, const Kauri__Call *conte
     *ask = (struct client_ask){.call = client_call_new(content)};
     ask->call->done = client_ask_answered;
     ask->call->owner = ask;
-    client_wire_add(k, ask->call);
+    client_wire_add(&k->wire, ask->call);
     int64_t until = client_now_ms() + k->options.timeout_ms;
     for (;;) {
         (void)client_turn(k);

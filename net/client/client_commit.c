@@ -217,7 +217,7 @@ static void client_commit_send(struct kauri *k, struct client_commit *c)
     c->call = client_call_new(&content);
     c->call->done = client_commit_answered;
     c->call->owner = c;
-    client_wire_add(k, c->call);
+    client_wire_add(&k->wire, c->call);
 }
 
 /* Those that waited for too long. Only the first may be under way; the others wait behind it. */

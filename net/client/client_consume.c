@@ -158,7 +158,7 @@ static void client_consume_resolve(struct kauri *k, int64_t now_ms)
     many->call = client_call_new(&content);
     many->call->done = client_consume_resolved;
     many->call->owner = many;
-    client_wire_add(k, many->call);
+    client_wire_add(&k->wire, many->call);
 }
 
 /* --- fetch --- */
@@ -262,7 +262,7 @@ static void client_consume_fetch(struct kauri *k, struct client_ask_many *many, 
     many->call->patience_ms = wait_ms;
     many->call->done = client_consume_fetched;
     many->call->owner = many;
-    client_wire_add(k, many->call);
+    client_wire_add(&k->wire, many->call);
 }
 
 /* What stands first is served first when room is short: next time another one does. */

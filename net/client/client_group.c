@@ -278,7 +278,7 @@ static void client_group_say_goodbye(struct kauri *k, int32_t epoch, int64_t unt
     struct client_call *call = client_group_beat_leave(k, epoch);
     call->done = client_group_left;
     call->owner = &finished;
-    client_wire_add(k, call);
+    client_wire_add(&k->wire, call);
     while (!finished && client_group_waits(k, until_ms))
         if (!finished)
             client_sleep(k, until_ms);

@@ -217,7 +217,7 @@ static void client_group_beat_send(struct kauri *k, int64_t now_ms)
     g->beat->done = client_group_answered;
     g->beat_made_ms = now_ms;
     g->beat_again = false;
-    client_wire_add(k, g->beat);
+    client_wire_add(&k->wire, g->beat);
 }
 
 void client_group_beat_turn(struct kauri *k, int64_t now_ms)

@@ -95,7 +95,7 @@ static void client_produce_identify(struct kauri *k, int64_t now_ms)
     content.init_producer = &init;
     p->init_call = client_call_new(&content);
     p->init_call->done = client_produce_inited;
-    client_wire_add(k, p->init_call);
+    client_wire_add(&k->wire, p->init_call);
 }
 
 /* Begins the next epoch of a partition, or a new producer id when the epochs are used up. False
@@ -258,7 +258,7 @@ static void client_produce_submit(struct kauri *k, struct client_produce_call *c
     call->one_way = !client_produce_idempotent(k);
     call->done = client_produce_answered;
     call->owner = c;
-    client_wire_add(k, call);
+    client_wire_add(&k->wire, call);
 }
 
 static void client_produce_take(struct kauri *k, struct client_produce_call **c,

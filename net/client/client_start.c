@@ -84,7 +84,7 @@ static void client_start_send(struct kauri *k, struct client_ask_many *many)
     many->call = client_call_new(&content);
     many->call->done = client_start_answered;
     many->call->owner = many;
-    client_wire_add(k, many->call);
+    client_wire_add(&k->wire, many->call);
 }
 
 void client_start_ask(struct kauri *k, int64_t now_ms)

@@ -21,6 +21,12 @@
 #define CLIENT_TURN_MESSAGES_MAX 64
 #define CLIENT_WIRE_BLOCKED      1
 
+static void client_wire_wake(struct client_wire *w, int64_t at_ms)
+{
+    if (at_ms < w->wake_ms)
+        w->wake_ms = at_ms;
+}
+
 static uint64_t client_wire_random(void)
 {
     uint64_t r;
@@ -44,17 +50,19 @@ static int client_wire_get(int socket, int option)
 }
 
 /* A socket that connects, and connects again. 0, KAURI_BAD_ARGUMENT or -errno. */
-static int client_wire_socket(const char *url, int *out)
+static int client_wire_socket(const struct client_wire *w, int *out)
 {
     int socket = nn_socket(AF_SP_RAW, NN_REQ);
     if (socket < 0)
         return -nn_errno();
-    int r = client_wire_set(socket, NN_RCVMAXSIZE, CLIENT_MESSAGE_SIZE_MAX);
+    int r = client_wire_set(socket, NN_RCVMAXSIZE, (int)w->receive_max);
     if (r == 0)
         r = client_wire_set(socket, NN_RECONNECT_IVL, CLIENT_BACKOFF_MIN_MS);
     if (r == 0)
         r = client_wire_set(socket, NN_RECONNECT_IVL_MAX, CLIENT_SILENCE_MS);
-    if (r == 0 && nn_connect(socket, url) < 0)
+    if (r == 0 && strncmp(w->url, "tcp://[", 7) == 0)
+        r = client_wire_set(socket, NN_IPV4ONLY, 0);
+    if (r == 0 && nn_connect(socket, w->url) < 0)
         r = KAURI_BAD_ARGUMENT;
     if (r != 0) {
         (void)nn_close(socket);
@@ -71,16 +79,27 @@ static void client_wire_take(struct client_wire *w, int socket)
     w->send_fd = client_wire_get(socket, NN_SNDFD);
     w->blocked = false;
     w->blocked_ms = 0;
+    w->connect_errors = 0;
 }
 
-int client_wire_open(struct client_wire *w, const char *url)
+bool client_wire_unreachable(struct client_wire *w)
+{
+    uint64_t errors = nn_get_statistic(w->socket, NN_STAT_CONNECT_ERRORS);
+    bool failed = errors > w->connect_errors;
+    w->connect_errors = errors;
+    return failed && nn_get_statistic(w->socket, NN_STAT_CURRENT_CONNECTIONS) == 0;
+}
+
+int client_wire_open(struct client_wire *w, const struct client_wire_options *o)
 {
     int socket = -1;
-    *w = (struct client_wire){.socket = -1};
+    ASSERT(o->url != NULL && o->name != NULL);
+    *w = (struct client_wire){.socket = -1, .owner = o->owner, .url = o->url, .name = o->name};
     list_init(&w->calls);
     w->session = client_wire_random();
     w->message_size_max = CLIENT_CALL_SIZE_MAX;
-    int r = client_wire_socket(url, &socket);
+    w->receive_max = o->receive_max > 0 ? o->receive_max : CLIENT_MESSAGE_SIZE_MAX;
+    int r = client_wire_socket(w, &socket);
     if (r == 0)
         client_wire_take(w, socket);
     return r;
@@ -90,10 +109,10 @@ int client_wire_open(struct client_wire *w, const char *url)
  * also gives up connecting when a broker dies at the wrong moment (seen: no socket, no timer, for
  * ever; about once in two thousand kills). A new socket costs little: calls go out again by
  * themselves. */
-static void client_wire_reconnect(struct client_wire *w, const char *url)
+static void client_wire_reconnect(struct client_wire *w)
 {
     int socket = -1;
-    if (client_wire_socket(url, &socket) != 0)
+    if (client_wire_socket(w, &socket) != 0)
         return; /* no descriptors: the old one stays */
     client_wire_close(w);
     client_wire_take(w, socket);
@@ -184,6 +203,7 @@ static bool client_wire_transmit(struct client_wire *w, const struct client_call
 {
     if (w->blocked)
         return false;
+    ASSERT(call->body.size > 0);
     Kauri__Call head;
     kauri__call__init(&head);
     head.session = w->session;
@@ -199,6 +219,13 @@ static bool client_wire_transmit(struct client_wire *w, const struct client_call
     }
     w->confirm = false;
     return true;
+}
+
+static bool client_wire_transmit_call(struct client_wire *w, struct client_call *call)
+{
+    if (call->pack != NULL && !w->blocked)
+        call->pack(w, call);
+    return client_wire_transmit(w, call, call->id, false);
 }
 
 /* A ping or hello: small, packed anew each time. */
@@ -231,20 +258,19 @@ static int64_t client_wire_pause(uint32_t count)
 }
 
 /* CLOSED -> GREETING, and back when no answer comes. */
-static void client_wire_greet(struct kauri *k, int64_t now_ms)
+static void client_wire_greet(struct client_wire *w, int64_t now_ms)
 {
-    struct client_wire *w = &k->wire;
     if (w->state == CLIENT_SESSION_GREETING) {
         int64_t due = w->hello_ms + client_wire_pause(w->hello_count);
         if (now_ms < due) {
-            client_wake(k, due);
+            client_wire_wake(w, due);
             return;
         }
         w->state = CLIENT_SESSION_CLOSED;
         w->hello_ms = now_ms;
     }
     if (now_ms < w->hello_ms) {
-        client_wake(k, w->hello_ms);
+        client_wire_wake(w, w->hello_ms);
         return;
     }
     Kauri__Hello hello;
@@ -253,7 +279,7 @@ static void client_wire_greet(struct kauri *k, int64_t now_ms)
     kauri__call__init(&content);
     w->received = 0; /* a hello begins the session */
     hello.version = 1;
-    hello.client = k->client_name;
+    hello.client = frame_borrow(w->name);
     content.call_case = KAURI__CALL__CALL_HELLO;
     content.hello = &hello;
     uint64_t id = w->last_id + 1;
@@ -263,7 +289,7 @@ static void client_wire_greet(struct kauri *k, int64_t now_ms)
     w->hello_ms = now_ms;
     w->hello_count++;
     w->state = CLIENT_SESSION_GREETING;
-    client_wake(k, now_ms + client_wire_pause(w->hello_count));
+    client_wire_wake(w, now_ms + client_wire_pause(w->hello_count));
 }
 
 /* When this call's silence becomes suspicious. */
@@ -278,9 +304,8 @@ static int64_t client_wire_suspicious(const struct client_wire *w, const struct 
 }
 
 /* Asks whether the session still lives, when it is silent for too long. */
-static void client_wire_resync(struct kauri *k, int64_t now_ms)
+static void client_wire_resync(struct client_wire *w, int64_t now_ms)
 {
-    struct client_wire *w = &k->wire;
     int64_t due = INT64_MAX;
     if (w->resync_first != 0)
         due = w->resync_ms + client_wire_pause(w->resync_count);
@@ -294,18 +319,18 @@ static void client_wire_resync(struct kauri *k, int64_t now_ms)
         return;
     uint64_t id = w->last_id + 1;
     if (now_ms < due) {
-        client_wake(k, due);
+        client_wire_wake(w, due);
     } else if (client_wire_ping(w, id, true)) {
         w->last_id = w->resync_last = id;
         if (w->resync_first == 0)
             w->resync_first = id;
         w->resync_ms = now_ms;
         w->resync_count++;
-        client_wake(k, now_ms + client_wire_pause(w->resync_count));
+        client_wire_wake(w, now_ms + client_wire_pause(w->resync_count));
     }
 }
 
-static void client_wire_sent(struct kauri *k, struct client_call *call, int64_t now_ms)
+static void client_wire_sent(struct client_wire *w, struct client_call *call, int64_t now_ms)
 {
     call->sends++;
     call->sent_ms = now_ms;
@@ -313,25 +338,24 @@ static void client_wire_sent(struct kauri *k, struct client_call *call, int64_t 
     if (!call->one_way)
         return;
     client_wire_cancel(call);
-    call->done(k, call, NULL);
+    call->done(w->owner, call, NULL);
 }
 
 /* Sends what waits, in order; true when an answer is still to come. */
-static bool client_wire_send_calls(struct kauri *k, int64_t now_ms)
+static bool client_wire_send_calls(struct client_wire *w, int64_t now_ms)
 {
-    struct client_wire *w = &k->wire;
     bool outstanding = false;
     LIST_EACH_SAFE (node, &w->calls) {
         struct client_call *call = LIST_ENTRY(node, struct client_call, link);
         if (call->state == CLIENT_CALL_WAITING && now_ms < call->due_ms) {
-            client_wake(k, call->due_ms);
+            client_wire_wake(w, call->due_ms);
             continue;
         }
         if (call->state == CLIENT_CALL_SENT) {
             outstanding = true;
-        } else if (client_wire_transmit(w, call, call->id, false)) {
+        } else if (client_wire_transmit_call(w, call)) {
             outstanding = outstanding || !call->one_way;
-            client_wire_sent(k, call, now_ms);
+            client_wire_sent(w, call, now_ms);
         } else {
             break;
         }
@@ -345,9 +369,8 @@ static bool client_wire_writable(const struct client_wire *w)
     return poll(&fd, 1, 0) > 0;
 }
 
-static void client_wire_unblock(struct kauri *k, int64_t now_ms)
+static void client_wire_unblock(struct client_wire *w, int64_t now_ms)
 {
-    struct client_wire *w = &k->wire;
     if (!w->blocked || client_wire_writable(w)) {
         w->blocked = false;
         w->blocked_ms = 0;
@@ -356,30 +379,35 @@ static void client_wire_unblock(struct kauri *k, int64_t now_ms)
     if (w->blocked_ms == 0)
         w->blocked_ms = now_ms;
     if (now_ms - w->blocked_ms >= CLIENT_STUCK_MS)
-        client_wire_reconnect(w, k->server);
+        client_wire_reconnect(w);
     else
-        client_wake(k, w->blocked_ms + CLIENT_STUCK_MS);
+        client_wire_wake(w, w->blocked_ms + CLIENT_STUCK_MS);
 }
 
-void client_wire_send(struct kauri *k, int64_t now_ms)
+void client_wire_send(struct client_wire *w, int64_t now_ms)
 {
-    struct client_wire *w = &k->wire;
-    client_wire_unblock(k, now_ms);
+    client_wire_unblock(w, now_ms);
     if (w->state != CLIENT_SESSION_ALIVE) {
-        client_wire_greet(k, now_ms);
+        client_wire_greet(w, now_ms);
         return;
     }
-    bool outstanding = client_wire_send_calls(k, now_ms);
+    bool outstanding = client_wire_send_calls(w, now_ms);
     if (w->confirm && (outstanding || w->resync_first != 0))
         (void)client_wire_ping(w, 0, false);
-    client_wire_resync(k, now_ms);
+    client_wire_resync(w, now_ms);
 }
 
 /* --- receiving --- */
 
-static void client_wire_greeted(struct kauri *k, const Kauri__Answer *a, int64_t now_ms)
+static void client_wire_note_nonce(struct client_wire *w, const Kauri__HelloAnswer *hello)
 {
-    struct client_wire *w = &k->wire;
+    memset(w->nonce, 0, sizeof w->nonce);
+    if (hello->nonce.len == sizeof w->nonce)
+        memcpy(w->nonce, hello->nonce.data, sizeof w->nonce);
+}
+
+static void client_wire_greeted(struct client_wire *w, const Kauri__Answer *a, int64_t now_ms)
+{
     ASSERT(w->state == CLIENT_SESSION_GREETING);
     if (a->status != KAURI__STATUS__OK || a->answer_case != KAURI__ANSWER__ANSWER_HELLO) {
         bool refused = a->status == KAURI__STATUS__UNSUPPORTED_VERSION;
@@ -394,6 +422,7 @@ static void client_wire_greeted(struct kauri *k, const Kauri__Answer *a, int64_t
     (void)snprintf(s->cluster_id, sizeof s->cluster_id, "%s", a->hello->cluster_id);
     if (a->hello->message_size_max > 0)
         w->message_size_max = a->hello->message_size_max;
+    client_wire_note_nonce(w, a->hello);
     w->state = CLIENT_SESSION_ALIVE;
     LIST_EACH (node, &w->calls)
         LIST_ENTRY(node, struct client_call, link)->state = CLIENT_CALL_WAITING;
@@ -418,18 +447,19 @@ static struct client_call *client_wire_find(const struct client_wire *w, uint64_
     return NULL;
 }
 
-static void client_wire_answer(struct kauri *k, const struct client_answer *a, int64_t now_ms)
+static void client_wire_answer(struct client_wire *w, const struct client_answer *a, int64_t now_ms)
 {
-    struct client_wire *w = &k->wire;
     uint64_t id = a->answer->id;
     if (w->state == CLIENT_SESSION_GREETING) {
-        client_wire_greeted(k, a->answer, now_ms);
+        client_wire_greeted(w, a->answer, now_ms);
         return;
     }
     if (a->answer->status == KAURI__STATUS__UNKNOWN_SESSION) {
         client_wire_forget(w, now_ms);
         return;
     }
+    if (a->answer->answer_case == KAURI__ANSWER__ANSWER_HELLO) /* to one of the hellos before */
+        client_wire_note_nonce(w, a->answer->hello);
     w->hello_count = 0;
     struct client_call *call = client_wire_find(w, id);
     if (call == NULL) {
@@ -438,14 +468,13 @@ static void client_wire_answer(struct kauri *k, const struct client_answer *a, i
         return;
     }
     client_wire_cancel(call);
-    call->done(k, call, a);
+    call->done(w->owner, call, a);
 }
 
 /* Takes the answers of one message apart. Those of an earlier session are not ours any more. */
-static void client_wire_message(struct kauri *k, struct client_message *m, size_t size,
+static void client_wire_message(struct client_wire *w, struct client_message *m, size_t size,
                                 int64_t now_ms)
 {
-    struct client_wire *w = &k->wire;
     struct frame frame;
     ProtobufCMessage *parsed;
     if (frame_split(slice_of(m->bytes, size), &frame) != 0 ||
@@ -466,7 +495,7 @@ static void client_wire_message(struct kauri *k, struct client_message *m, size_
         struct client_answer a = {answer, {frame.raw.p, answer->size}, m};
         frame.raw.p += answer->size;
         frame.raw.size -= answer->size;
-        client_wire_answer(k, &a, now_ms);
+        client_wire_answer(w, &a, now_ms);
     }
 }
 
@@ -485,18 +514,18 @@ static struct client_message *client_wire_pull(struct client_wire *w, size_t *si
     return m;
 }
 
-int client_wire_receive(struct kauri *k, int64_t now_ms)
+int client_wire_receive(struct client_wire *w, int64_t now_ms)
 {
     int handled = 0;
     while (handled < CLIENT_TURN_MESSAGES_MAX) {
         size_t size;
-        struct client_message *m = client_wire_pull(&k->wire, &size);
+        struct client_message *m = client_wire_pull(w, &size);
         if (m == NULL)
             return handled;
-        client_wire_message(k, m, size, now_ms);
+        client_wire_message(w, m, size, now_ms);
         (void)client_message_unpin(m);
         handled++;
     }
-    client_wake(k, now_ms);
+    client_wire_wake(w, now_ms);
     return handled;
 }

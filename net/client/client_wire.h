@@ -66,6 +66,8 @@ struct client_answer {
 
 enum client_call_state { CLIENT_CALL_IDLE, CLIENT_CALL_WAITING, CLIENT_CALL_SENT };
 
+struct client_wire;
+
 struct client_call {
     struct list link;
     uint64_t id;
@@ -80,6 +82,8 @@ struct client_call {
     int64_t due_ms;        /* not before */
     Kauri__Status refused; /* why it was put back last */
     bool one_way;          /* `done` runs with NULL once sent */
+    /* NULL, or makes `body` anew before each sending, for what changes from one to the next. */
+    void (*pack)(struct client_wire *w, struct client_call *call);
     void (*done)(struct kauri *k, struct client_call *call, const struct client_answer *a);
     void *owner;
 };
@@ -91,16 +95,25 @@ enum client_session {
     CLIENT_SESSION_REFUSED,
 };
 
+#define CLIENT_NONCE_SIZE 16
+
 struct client_wire {
-    int socket; /* -1: none */
+    struct kauri *owner; /* what `done` gets; NULL is fine */
+    const char *url;     /* borrowed, like name */
+    const char *name;    /* told in hello */
+    size_t receive_max;  /* bytes of a message */
+    int64_t wake_ms;     /* the next turn is due then; the owner sets it to INT64_MAX before one */
+    int socket;          /* -1: none */
     int receive_fd;
     int send_fd;
-    uint32_t request;   /* of the REQ header */
-    bool blocked;       /* the pipe takes nothing now: wait for send_fd */
-    int64_t blocked_ms; /* since when; 0: it is not */
+    uint32_t request;        /* of the REQ header */
+    bool blocked;            /* the pipe takes nothing now: wait for send_fd */
+    int64_t blocked_ms;      /* since when; 0: it is not */
+    uint64_t connect_errors; /* of the socket, when last looked at */
     enum client_session state;
     uint64_t session;
-    uint64_t received; /* highest sequence seen */
+    uint8_t nonce[CLIENT_NONCE_SIZE]; /* the broker's, for this session; 0: none */
+    uint64_t received;                /* highest sequence seen */
     uint64_t last_id;
     int64_t hello_ms; /* CLOSED, REFUSED: not before; GREETING: when sent */
     uint32_t hello_count;
@@ -115,28 +128,38 @@ struct client_wire {
     uint32_t message_size_max; /* as hello told */
 };
 
+struct client_wire_options {
+    const char *url; /* borrowed for the wire's life, like name and owner */
+    const char *name;
+    struct kauri *owner;
+    size_t receive_max; /* 0: CLIENT_MESSAGE_SIZE_MAX */
+};
+
 /* Opens the socket and starts connecting. 0, KAURI_BAD_ARGUMENT (not a URL) or -errno. */
-int client_wire_open(struct client_wire *w, const char *url) MUST_CHECK;
+int client_wire_open(struct client_wire *w, const struct client_wire_options *o) MUST_CHECK;
 /* Closes; calls still linked are forgotten, their owners free them. */
 void client_wire_close(struct client_wire *w);
 
-/* A call of the given content; done and owner are set by the caller. Owned by the caller. */
+/* A call of the given content (NULL: `pack` makes it); done and owner are set by the caller. Owned
+ * by the caller. */
 struct client_call *client_call_new(const Kauri__Call *content);
 struct client_call *client_call_free(struct client_call *call);
 
 /* Queues a call under a new id. */
-void client_wire_add(struct kauri *k, struct client_call *call);
+void client_wire_add(struct client_wire *w, struct client_call *call);
 /* Queues an answered call again, after a pause that grows with each time. */
-void client_wire_retry(struct kauri *k, struct client_call *call, Kauri__Status why);
+void client_wire_retry(struct client_wire *w, struct client_call *call, Kauri__Status why);
 /* Takes a call out: its answer, if any, will be dropped. Fine when it is not queued. */
 void client_wire_cancel(struct client_call *call);
 /* A new session: hello goes first, then all calls again. */
 void client_wire_restart(struct client_wire *w, int64_t now_ms);
 
+/* True when no connection stands and an attempt to make one has failed since it was asked last. */
+bool client_wire_unreachable(struct client_wire *w);
 /* Receives all there is (a bounded number) and runs `done`. Returns the messages handled. */
-int client_wire_receive(struct kauri *k, int64_t now_ms);
-/* Sends what is due and can be sent; sets the time of the next turn by client_wake. */
-void client_wire_send(struct kauri *k, int64_t now_ms);
+int client_wire_receive(struct client_wire *w, int64_t now_ms);
+/* Sends what is due and can be sent; lowers wake_ms to the time of the next turn. */
+void client_wire_send(struct client_wire *w, int64_t now_ms);
 
 /* 20 ms, doubled by `count` up to 1 s. */
 int64_t client_backoff_ms(uint32_t count);
