@@ -14,7 +14,9 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/cleanup.h"
+#include "engine/broker/broker_lead.h"
 #include "engine/broker/broker_priv.h"
+#include "engine/store/truncate.h"
 
 #define BPART_LOADS_MAX 2u    /* background recoveries under way */
 #define BPART_RETRY_MS  10000 /* descriptors or memory may have been short */
@@ -72,9 +74,14 @@ int64_t bpart_visible(const struct bpart *p)
 {
     ASSERT(p->part != NULL);
     ASSERT(p->part->durable <= p->part->written && p->shown <= p->part->written);
-    if (!bpart_syncs(p))
-        return p->part->written;
-    return p->part->durable > p->shown ? p->part->durable : p->shown;
+    int64_t end = !bpart_syncs(p)               ? p->part->written
+                  : p->part->durable > p->shown ? p->part->durable
+                                                : p->shown;
+    if (p->replica == NULL || p->replica->revision < 0)
+        return end;
+    int64_t mark = bpart_watermark(p);
+    mark = mark > p->part->log_start ? mark : p->part->log_start;
+    return mark < end ? mark : end;
 }
 
 void bpart_due(struct bpart *p)
@@ -151,6 +158,8 @@ static void bpart_online(struct bpart *p, struct part *part)
     bpart_configure(p); /* the limits may have changed since the load began */
     broker_retention_look(p);
     bpart_due(p); /* what a crash left of a trim */
+    bpart_advanced(p);
+    broker_follow_part(p);
     broker_fetch_wake(p->broker, p);
 }
 
@@ -261,6 +270,80 @@ enum broker_status bpart_use(struct bpart *p)
     }
     ASSERT(false);
     return BROKER_STORAGE;
+}
+
+/* --- cutting --- */
+
+struct bpart_cut {
+    struct work_job job;
+    struct bpart *bpart;
+    struct part *part; /* opened again */
+    struct part_recovery report;
+    struct part_open_options options;
+    struct buf path;
+    int64_t offset;
+    bool anew;
+    int result;
+};
+
+static void bpart_cut_run(struct work_job *job)
+{
+    struct bpart_cut *c = LIST_ENTRY(job, struct bpart_cut, job);
+    struct store *s = &c->bpart->broker->store;
+    int64_t end;
+    ASSERT(c->part == NULL && c->offset >= 0);
+    c->result = c->anew ? truncate_begin(s, &c->options, c->offset)
+                        : truncate_part(s, &c->options, c->offset, &end);
+    int r = part_open(s, &c->options, &c->part, &c->report); /* as it was, if it was not cut */
+    c->result = c->result != 0 ? c->result : r;
+}
+
+static void bpart_cut_done(struct work_note *note)
+{
+    struct work_job *job = LIST_ENTRY(note, struct work_job, note);
+    struct bpart_cut *c = LIST_ENTRY(job, struct bpart_cut, job);
+    struct bpart *p = c->bpart;
+    ASSERT(p->jobs > 0 && p->broker->loading > 0 && p->part == NULL);
+    p->jobs--;
+    p->broker->loading--;
+    if (c->result != 0)
+        broker_log(p->broker, 2, "cannot cut %s: %s", (const char *)c->path.p,
+                   c->result == IO_FULL ? "no space left" : error_text(c->result));
+    if (p->state == BPART_GONE)
+        part_close(c->part);
+    else if (c->part != NULL)
+        bpart_online(p, c->part);
+    else
+        bpart_fail(p);
+    broker_produce_wake(p->broker, p);
+    broker_trim_loaded(p->broker, p);
+    buf_deinit(&c->path);
+    free(c);
+}
+
+bool bpart_cut(struct bpart *p, int64_t offset, bool anew)
+{
+    ASSERT(p->state == BPART_ONLINE && p->part != NULL);
+    if (p->jobs > 0 || p->part->pending_count > 0 || p->part->round != NULL ||
+        p->part->swap != NULL)
+        return false;
+    struct bpart_cut *c = calloc(1, sizeof *c);
+    ASSERT(c != NULL);
+    if (list_linked(&p->due))
+        list_remove(&p->due);
+    p->part = part_close(p->part);
+    p->state = BPART_LOADING;
+    p->jobs++;
+    p->broker->loading++;
+    c->bpart = p;
+    c->offset = offset;
+    c->anew = anew;
+    bpart_path(p, &c->path);
+    c->options = bpart_options(p, (const char *)c->path.p);
+    c->job.run = bpart_cut_run;
+    c->job.note.done = bpart_cut_done;
+    work_submit(p->broker->env.work, &c->job);
+    return true;
 }
 
 void bpart_load_later(struct bpart *p)

@@ -18,6 +18,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/guard.h"
 #include "engine/base/random.h"
+#include "engine/broker/broker_cluster.h"
 #include "engine/broker/broker_priv.h"
 
 /* A clean stop writes two files a partition. With very many, those that recovery scans in no time
@@ -132,7 +133,8 @@ static void broker_init_lists(struct broker *b)
     struct list *all[] = {&b->due[0],        &b->due[1],       &b->loads,
                           &b->ready_produce, &b->ready_fetch,  &b->ready_offsets,
                           &b->ready_admin,   &b->stalled_pids, &b->deleting,
-                          &b->trims,         &b->creating,     &b->retention.asking};
+                          &b->trims,         &b->creating,     &b->retention.asking,
+                          &b->ready_promote};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         list_init(all[i]);
 }
@@ -190,6 +192,7 @@ int broker_open(const struct broker_env *env, struct broker **out)
     b->groups = broker_groups_new(b);
     broker_counters_init(b);
     b->compact = broker_compact_new(b);
+    broker_cluster_open(b);
     broker_check_space(b);
     *out = b;
     return 0;
@@ -249,11 +252,24 @@ static void broker_deliver_admin(struct broker *b)
     }
 }
 
+static void broker_deliver_promote(struct broker *b)
+{
+    struct list batch;
+    list_init(&batch);
+    list_splice(&batch, &b->ready_promote);
+    for (struct list *n = list_pop(&batch); n != NULL; n = list_pop(&batch)) {
+        struct broker_promote_request *req =
+            LIST_ENTRY(n, struct broker_promote_request, priv.ready);
+        ASSERT((unsigned)req->status < BROKER_STATUS_COUNT);
+        req->done(req);
+    }
+}
+
 static bool broker_has_ready(const struct broker *b)
 {
-    return !list_empty(&b->ready_produce) || !list_empty(&b->ready_fetch) ||
-           !list_empty(&b->ready_offsets) || !list_empty(&b->ready_admin) ||
-           broker_groups_has_ready(b->groups);
+    return !list_empty(&b->ready_promote) || !list_empty(&b->ready_produce) ||
+           !list_empty(&b->ready_fetch) || !list_empty(&b->ready_offsets) ||
+           !list_empty(&b->ready_admin) || broker_groups_has_ready(b->groups);
 }
 
 static bool broker_parts_quiet(const struct broker *b)
@@ -262,7 +278,7 @@ static bool broker_parts_quiet(const struct broker *b)
     return !broker_rounds_out(b) && list_empty(&b->due[0]) && list_empty(&b->due[1]) &&
            !broker_compact_busy(b->compact) && b->loading == 0 && b->admins == 0 &&
            list_empty(&b->deleting) && !b->space.out && broker_buried_quiet(b) &&
-           broker_groups_quiet(b->groups);
+           broker_groups_quiet(b->groups) && broker_cluster_quiet(b->cluster);
 }
 
 static void broker_stop_checkpoint(struct bpart *p, bool many)
@@ -363,16 +379,19 @@ void broker_run(struct broker *b)
     if (!b->stopping)
         broker_periodic(b);
     broker_fetch_timers(b);
+    broker_produce_timers(b);
     broker_delete_some(b);
     broker_buried_run(b);
     broker_groups_run(b->groups);
     broker_compact_run(b->compact);
     broker_snapshot_run(b);
+    broker_cluster_run(b->cluster);
     broker_start_rounds(b);
     broker_deliver_produce(b);
     broker_deliver_fetch(b);
     broker_deliver_offsets(b);
     broker_deliver_admin(b);
+    broker_deliver_promote(b);
     broker_groups_deliver(b->groups);
     broker_groups_flush(b->groups);
     broker_start_rounds(b); /* what the callbacks asked for */
@@ -394,6 +413,10 @@ int64_t broker_next_ms(const struct broker *b)
     next = groups < next ? groups : next;
     int64_t buried = broker_buried_next(b);
     next = buried < next ? buried : next;
+    const struct heap_node *ack = heap_first(&b->ack_deadlines);
+    next = ack != NULL && ack->at < next ? ack->at : next;
+    int64_t cluster = broker_cluster_next_ms(b->cluster);
+    next = cluster < next ? cluster : next;
     int64_t compact = broker_compact_next_ms(b->compact);
     next = compact < next ? compact : next;
     return n != NULL && n->at < next ? n->at : next;
@@ -404,6 +427,7 @@ void broker_stop(struct broker *b)
     b->stopping = true;
     broker_groups_stop(b->groups);
     broker_fetch_fail_all(b);
+    broker_cluster_stop(b->cluster);
     ASSERT(b->fetch_deadlines.count == 0); /* what has a worker ends with it */
 }
 
@@ -420,6 +444,8 @@ static void broker_abandon(struct broker *b)
         work_wait(b->env.work);
     broker_snapshot_abandon(b);
     broker_fetch_fail_all(b);
+    if (b->cluster != NULL)
+        broker_cluster_abandon(b->cluster);
     if (b->meta_part.part != NULL)
         part_abort(b->meta_part.part, -ECANCELED);
     broker_delete_abandon(b);
@@ -441,12 +467,14 @@ struct broker *broker_free(struct broker *b)
     broker_buried_deinit(b);
     heap_deinit(&b->retention.due);
     broker_free_topics(b);
+    b->cluster = broker_cluster_free(b->cluster);
     part_close(b->meta_part.part);
     store_deinit(&b->store);
     coord_free(b->coord);
     quota_table_free(b->quotas);
     meta_free(b->view);
     heap_deinit(&b->fetch_deadlines);
+    heap_deinit(&b->ack_deadlines);
     buf_deinit(&b->scratch);
     buf_deinit(&b->node.value);
     (void)io_close(b->lock);
@@ -490,7 +518,8 @@ void broker_check(const struct broker *b)
             const struct bpart *p = t->parts[k];
             ASSERT(p->broker == b && p->topic == t && p->index == k);
             ASSERT(p->state != BPART_LOADING || p->jobs > 0);
-            ASSERT(list_empty(&p->held) || p->state == BPART_LOADING || p->jobs > 0);
+            ASSERT(list_empty(&p->held) || p->state == BPART_LOADING || p->jobs > 0 ||
+                   p->replica != NULL); /* it will be led */
             ASSERT((p->state == BPART_GONE) == t->deleting);
             ASSERT(!list_linked(&p->due) || p->state == BPART_ONLINE);
             ASSERT((p->part != NULL) == (p->state == BPART_ONLINE) || p->state == BPART_GONE);

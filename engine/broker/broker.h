@@ -23,6 +23,7 @@
 
 struct broker;
 struct meta_store;
+struct ship_link;
 
 /* What can be said of a request or of one partition of it. Fronts translate (errmap.c). */
 enum broker_status {
@@ -104,6 +105,10 @@ struct broker_env {
     /* A folder made by this start belongs to this cluster, and one of another is refused. NULL: it
      * makes a cluster of its own. */
     const char *join_cluster_id;
+    /* The way to other brokers; NULL: none, this one stays alone. */
+    struct ship_link *ship;
+    /* Addresses (as `native`) of brokers of the cluster that is joined, up to a NULL; or NULL. */
+    const char *const *seeds;
     /* A fatal error: the process must end with exit code 9. Called at most once; the broker answers
      * nothing afterwards. `what` is a finished line for the log. */
     void (*fatal)(void *ctx, const char *what, int error);
@@ -331,11 +336,70 @@ struct broker_admin {
 /* Durable before done. */
 void broker_admin(struct broker *b, struct broker_admin *req);
 
+/* --- the cluster ---------------------------------------------------------------------------- */
+
+/* Asks that this broker lead; see broker_promote.c. */
+struct broker_promote_request {
+    bool force; /* also with too few promises: what only the others hold may be lost */
+    /* results */
+    enum broker_status status; /* BROKER_OK, BROKER_NOT_ENOUGH_REPLICAS, BROKER_BUSY, ... */
+    uint32_t term;
+    int64_t lost; /* records known to be committed that are lost by force */
+    char message[256];
+    void (*done)(struct broker_promote_request *req);
+    void *ctx;
+    struct {
+        struct list ready;
+    } priv;
+};
+void broker_promote_request(struct broker *b, struct broker_promote_request *req);
+
+struct broker_cluster_info {
+    const char *role; /* "alone", "starting", "seeking", "following", "promoting", "leading" */
+    uint32_t term;
+    int32_t leader;    /* -1: none known; itself while alone */
+    char native[256];  /* of the leader */
+    bool changes_here; /* topics, settings and groups are changed here */
+};
+void broker_cluster_info(const struct broker *b, struct broker_cluster_info *out);
+
+/* A broker of the cluster, as registered; texts borrowed until the next turn. */
+struct broker_member {
+    int32_t id;
+    int32_t kafka_port;
+    const char *kafka_host; /* "": none */
+    const char *native;
+    const char *rack;
+    bool self;
+    bool left;
+    int64_t silent_ms; /* at the leader: since its last call; -1: not registered with it */
+};
+/* 0, or 1 behind the last. A broker that is alone has none but itself. */
+int broker_member(const struct broker *b, size_t at, struct broker_member *out) MUST_CHECK;
+
+/* A follower of a partition, as its leader knows it. */
+struct broker_follower {
+    int32_t id;
+    bool in_sync;
+    int64_t end;          /* durable; -1: not known */
+    int64_t lag;          /* records to the leader's end; -1 */
+    int64_t caught_up_ms; /* since it had all; -1: never in this epoch */
+};
+/* 0, or 1 behind the last, or where this broker does not lead the partition. */
+int broker_partition_follower(const struct broker *b, struct slice topic, int32_t partition,
+                              size_t at, struct broker_follower *out) MUST_CHECK;
+
 /* --- looking around (synchronous, memory only) ------------------------------------------------ */
 
 struct broker_partition_info {
-    int32_t leader;
+    int32_t leader; /* -1: none known */
     int32_t epoch;
+    const int32_t *replicas; /* broker ids; these three borrowed until the next turn */
+    const int32_t *isr;
+    const int32_t *elr; /* eligible leader replicas, KIP-966 */
+    size_t replica_count;
+    size_t isr_count;
+    size_t elr_count;
     int64_t log_start;      /* -1 while not loaded */
     int64_t high_watermark; /* -1 while not loaded */
     uint64_t size;          /* bytes on disk, 0 while not loaded */

@@ -20,6 +20,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/cleanup.h"
 #include "engine/base/random.h"
+#include "engine/broker/broker_cluster.h"
 #include "engine/broker/broker_priv.h"
 
 #define BROKER_PID_BLOCK      1000
@@ -28,7 +29,10 @@
 /* One change under way; the request may be NULL (a deletion resumed at start). */
 struct broker_change {
     struct coord_op op;
-    struct work_job job; /* removing folders */
+    struct coord_op *ops; /* owned: with records of new partitions, `op` is the last of these */
+    struct buf *bufs;     /* owned: their keys and values */
+    size_t op_count;      /* without the last */
+    struct work_job job;  /* removing folders */
     struct broker *broker;
     struct broker_admin *req;
     struct topic *topic;
@@ -76,6 +80,10 @@ static void broker_change_free(struct broker_change *c)
     broker_change_unreserve(c);
     catalog_deinit(&c->record);
     config_topic_deinit(&c->configs);
+    for (size_t i = 0; i < 2 * c->op_count; i++)
+        buf_deinit(&c->bufs[i]);
+    free(c->ops);
+    free(c->bufs);
     buf_deinit(&c->key);
     buf_deinit(&c->value);
     free(c->name);
@@ -131,6 +139,38 @@ static struct broker_change *broker_change_new(struct broker *b, struct broker_a
     return c;
 }
 
+static void broker_change_part_done(struct coord_op *op, int result)
+{
+    ASSERT(op->ctx != NULL && result >= 0); /* the last of them tells the whole */
+}
+
+/* The records of the partitions from `first` on, which go with the topic's own. */
+static void broker_change_parts(struct broker_change *c, const struct catalog_topic *record,
+                                int32_t first)
+{
+    size_t count = (size_t)(record->partitions - first);
+    struct cluster_part part;
+    ASSERT(first >= 0 && c->ops == NULL);
+    if (!broker_cluster_part_record(c->broker, record, first, &part))
+        return;
+    c->op_count = count;
+    c->ops = calloc(count + 1, sizeof *c->ops);
+    c->bufs = calloc(2 * count, sizeof *c->bufs);
+    ASSERT(c->ops != NULL && c->bufs != NULL);
+    for (size_t i = 0; i < count; i++) {
+        int32_t index = first + (int32_t)i;
+        struct buf *key = &c->bufs[2 * i], *value = &c->bufs[2 * i + 1];
+        (void)broker_cluster_part_record(c->broker, record, index, &part);
+        cluster_part_key(record->id, index, key);
+        cluster_part_encode(&part, value);
+        c->ops[i] = (struct coord_op){.key = buf_slice(key),
+                                      .value = buf_slice(value),
+                                      .expect = -1,
+                                      .done = broker_change_part_done,
+                                      .ctx = c};
+    }
+}
+
 /* Starts the compare-and-set of c->key to c->value (empty value: delete). */
 static void broker_change_start(struct broker_change *c, int64_t expect,
                                 void (*done)(struct coord_op *op, int result))
@@ -144,7 +184,10 @@ static void broker_change_start(struct broker_change *c, int64_t expect,
                               .ctx = c};
     if (c->topic != NULL)
         c->topic->busy = true;
-    int r = coord_cas(c->broker->coord, &c->op, broker_wall(c->broker));
+    if (c->ops != NULL)
+        c->ops[c->op_count] = c->op;
+    int r = coord_cas_all(c->broker->coord, c->ops != NULL ? c->ops : &c->op, c->op_count + 1,
+                          broker_wall(c->broker));
     ASSERT(r == 0 || r == COORD_CONFLICT);
     if (r == COORD_CONFLICT)
         broker_change_finish(c, BROKER_BUSY);
@@ -296,6 +339,7 @@ static void broker_create(struct broker *b, struct broker_admin *a)
     c->record = record;
     catalog_encode(&c->record, &c->value);
     ASSERT(c->value.size > 0);
+    broker_change_parts(c, &c->record, 0);
     broker_change_reserve(c, partitions, true);
     broker_change_start(c, -1, broker_create_done);
 }
@@ -381,6 +425,7 @@ static void broker_grow(struct broker *b, struct broker_admin *a)
     broker_record_of(t, &c->record);
     c->record.partitions = a->partitions;
     catalog_encode(&c->record, &c->value);
+    broker_change_parts(c, &c->record, now);
     ASSERT(c->value.size > 0 && c->partitions > now);
     broker_change_start(c, t->revision, broker_change_done);
 }
@@ -605,6 +650,7 @@ static void broker_delete_begin(struct broker_change *c)
     for (int32_t i = 0; i < t->record.partitions; i++) {
         struct bpart *p = t->parts[i];
         p->state = BPART_GONE;
+        bpart_replica_end(p);
         if (list_linked(&p->due))
             list_remove(&p->due);
         if (list_linked(&p->load))
@@ -777,6 +823,13 @@ void broker_admin(struct broker *b, struct broker_admin *a)
     b->admins++;
     if (b->stopping) {
         broker_admin_refuse(b, a, BROKER_STOPPING, "%s", "");
+        return;
+    }
+    if (!broker_leads(b) && a->op != BROKER_SNAPSHOT &&
+        (a->op != BROKER_CONFIG_ALTER || a->cluster)) {
+        char where[256];
+        broker_leader_text(b, where);
+        broker_admin_refuse(b, a, BROKER_NOT_LEADER, "%s", where);
         return;
     }
     switch (a->op) {

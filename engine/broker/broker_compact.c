@@ -99,7 +99,9 @@ static void broker_compact_judge(struct broker_compact *bc, struct bpart *p,
 {
     const struct topic_limits *l = &p->topic->limits;
     int64_t wall = broker_wall(bc->broker);
-    struct part_cleanable q = {.young_ms = l->min_lag_ms > 0 ? wall - l->min_lag_ms : INT64_MAX};
+    int64_t bound = bpart_visible(p); /* what may be cut back stays out */
+    struct part_cleanable q = {.young_ms = l->min_lag_ms > 0 ? wall - l->min_lag_ms : INT64_MAX,
+                               .bound = bound > 0 ? bound : 1};
     broker_compact_hint(bc, p);
     q.first_dirty = p->first_dirty;
     part_cleanable(p->part, &q);

@@ -139,6 +139,8 @@ static enum broker_fetch_got broker_fetch_read(struct broker *b, struct bpart *p
     struct part_warm warm;
     if (got > 0 && q.size_max == 0 && q.offset <= q.bound && q.offset >= p->part->log_start)
         return q.offset < q.bound ? BROKER_FETCH_FULL : BROKER_FETCH_NOTHING;
+    if (p->replica != NULL && q.offset > q.bound && q.offset <= p->part->reserved)
+        return BROKER_FETCH_NOTHING; /* stored, and not known to be committed yet */
     int r = part_read(p->part, &q, &extent, &warm, &item->next_good);
     if (r == PART_COLD && req->priv.tries < 2 * BROKER_FETCH_TRIES) { /* may wait: to open a file */
         broker_fetch_warm(b, p, req, &warm);

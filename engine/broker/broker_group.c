@@ -58,6 +58,8 @@ void broker_group(struct broker *b, struct broker_group *req)
 enum broker_status broker_groups_ready(const struct broker *b)
 {
     ASSERT(b->groups != NULL);
+    if (b->groups->standby)
+        return BROKER_NOT_LEADER;
     return b->groups->engine->loading ? BROKER_GROUP_LOADING : BROKER_OK;
 }
 

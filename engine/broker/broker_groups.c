@@ -134,13 +134,59 @@ static void broker_groups_request_ready(void *ctx, struct broker_group *req)
     list_add_tail(&bg->ready, &req->priv.link);
 }
 
+/* Nothing is on its way any more. */
+static bool broker_groups_idle(const struct broker_groups *bg)
+{
+    ASSERT(bg->engine->stopping);
+    return bg->open == NULL && list_empty(&bg->queued) && list_empty(&bg->batches) &&
+           list_empty(&bg->idle) && list_empty(&bg->ready) && !bg->creating && !bg->warm.out &&
+           bg->engine->running == 0 && !group_rows_busy(bg->rows);
+}
+
 /* --- the turn --- */
+
+/* An engine that knows nothing yet, and rows that wait for their mark. */
+static void broker_groups_begin(struct broker_groups *bg)
+{
+    ASSERT(bg->engine == NULL && bg->rows == NULL);
+    bg->engine = groups_new(&(struct groups_env){
+        .config = bg->broker->env.config,
+        .seed = bg->broker->env.seed, /* another with every start: member ids */
+        .topic = broker_groups_topic,
+        .topic_by_id = broker_groups_topic_by_id,
+        .topics = broker_groups_topics,
+        .put = broker_groups_put,
+        .wait = broker_groups_wait,
+        .settle = broker_groups_settle,
+        .ready = broker_groups_request_ready,
+        .ctx = bg});
+    bg->rows = group_rows_new(bg->broker->env.seed, bg->broker->view, BROKER_GROUPS_LOG);
+    bg->phase = BROKER_GROUPS_ROWS;
+}
+
+static void broker_groups_standby(struct broker_groups *bg)
+{
+    if (bg->open != NULL)
+        broker_groups_close(bg);
+    broker_groups_fail_queued(bg);
+    if (!bg->leads || bg->broker->stopping || !broker_groups_idle(bg))
+        return;
+    groups_free(bg->engine);
+    group_rows_free(bg->rows);
+    bg->engine = NULL;
+    bg->rows = NULL;
+    bg->unreadable = 0;
+    broker_groups_begin(bg);
+    bg->standby = false;
+    ASSERT(bg->engine->loading);
+    broker_groups_tick(bg);
+}
 
 void broker_groups_run(struct broker_groups *bg)
 {
     struct list idle;
     broker_groups_tick(bg);
-    for (unsigned steps = 0; bg->phase != BROKER_GROUPS_READY && steps < 8; steps++)
+    for (unsigned steps = 0; !bg->standby && bg->phase != BROKER_GROUPS_READY && steps < 8; steps++)
         if (!broker_groups_load(bg))
             break;
     groups_run(bg->engine);
@@ -151,7 +197,10 @@ void broker_groups_run(struct broker_groups *bg)
         ASSERT(w->done != NULL);
         w->done(w, 0);
     }
-    broker_groups_flush(bg);
+    if (bg->standby)
+        broker_groups_standby(bg);
+    else
+        broker_groups_flush(bg);
 }
 
 void broker_groups_deliver(struct broker_groups *bg)
@@ -174,7 +223,8 @@ bool broker_groups_has_ready(const struct broker_groups *bg)
     ASSERT(bg->engine != NULL);
     return !list_empty(&bg->ready) || !list_empty(&bg->idle) || bg->open != NULL ||
            (!list_empty(&bg->queued) && !bg->creating) ||
-           (bg->phase == BROKER_GROUPS_REPLAY && !bg->warm.out);
+           (bg->phase == BROKER_GROUPS_REPLAY && !bg->warm.out && !bg->standby) ||
+           (bg->standby && bg->leads && !bg->broker->stopping && broker_groups_idle(bg));
 }
 
 /* There are rows, and nothing but time stands between them and the view. Waiting for a worker or
@@ -183,7 +233,7 @@ static bool broker_groups_view_may(const struct broker_groups *bg)
 {
     const struct broker *b = bg->broker;
     ASSERT(bg->rows != NULL);
-    return bg->phase == BROKER_GROUPS_READY && group_rows_due(bg->rows) &&
+    return bg->phase == BROKER_GROUPS_READY && !bg->standby && group_rows_due(bg->rows) &&
            !coord_view_busy(b->coord) && !broker_compact_view_busy(b->compact) &&
            !coord_view_lost(b->coord);
 }
@@ -210,7 +260,7 @@ void broker_groups_view(struct broker_groups *bg, bool now)
 bool broker_groups_view_due(const struct broker_groups *bg)
 {
     ASSERT(bg->rows != NULL);
-    return bg->phase == BROKER_GROUPS_READY && group_rows_due(bg->rows);
+    return bg->phase == BROKER_GROUPS_READY && !bg->standby && group_rows_due(bg->rows);
 }
 
 bool broker_groups_view_busy(const struct broker_groups *bg)
@@ -246,6 +296,16 @@ void broker_groups_stop(struct broker_groups *bg)
     ASSERT(bg->engine->stopping);
 }
 
+void broker_groups_role(struct broker_groups *bg, bool leads, bool anew)
+{
+    bg->leads = leads;
+    bg->anew = bg->anew || anew;
+    if (leads || bg->standby)
+        return;
+    bg->standby = true;
+    broker_groups_stop(bg);
+}
+
 void broker_groups_topics_changed(struct broker_groups *bg, struct slice gone)
 {
     ASSERT(bg->engine != NULL);
@@ -265,18 +325,8 @@ struct broker_groups *broker_groups_new(struct broker *b)
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         list_init(all[i]);
     bg->broker = b;
-    bg->engine = groups_new(
-        &(struct groups_env){.config = b->env.config,
-                             .seed = b->env.seed, /* another with every start: member ids */
-                             .topic = broker_groups_topic,
-                             .topic_by_id = broker_groups_topic_by_id,
-                             .topics = broker_groups_topics,
-                             .put = broker_groups_put,
-                             .wait = broker_groups_wait,
-                             .settle = broker_groups_settle,
-                             .ready = broker_groups_request_ready,
-                             .ctx = bg});
-    bg->rows = group_rows_new(b->env.seed, b->view, BROKER_GROUPS_LOG);
+    bg->leads = true;
+    broker_groups_begin(bg);
     ASSERT(bg->phase == BROKER_GROUPS_ROWS);
     ASSERT(bg->engine->loading);
     broker_groups_tick(bg);

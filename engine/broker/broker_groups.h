@@ -31,6 +31,10 @@ bool broker_groups_view_busy(const struct broker_groups *bg);
 int broker_groups_view_error(struct broker_groups *bg);
 /* The groups were read, and the view follows their log. */
 bool broker_groups_view_good(const struct broker_groups *bg);
+/* Whether this broker leads, and so coordinates the groups. While it does not, what comes is
+ * refused; when it does again, they are read anew, from the log alone with `anew` (another broker
+ * wrote in it). */
+void broker_groups_role(struct broker_groups *bg, bool leads, bool anew);
 /* Refuses what is parked and what comes. */
 void broker_groups_stop(struct broker_groups *bg);
 /* Nothing is on its way to the disk. */

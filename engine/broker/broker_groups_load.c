@@ -44,7 +44,7 @@ static void broker_groups_read_rows(struct broker_groups *bg, const struct part 
     struct meta_applied applied = {.offset = -1};
     struct meta *view = bg->broker->view;
     ASSERT(bg->phase == BROKER_GROUPS_ROWS && bg->engine->loading);
-    int r = coord_view_lost(bg->broker->coord)
+    int r = coord_view_lost(bg->broker->coord) || bg->anew
                 ? META_DAMAGED
                 : meta_get_applied(view, BROKER_GROUPS_LOG, &applied);
     if (r == 0 && applied.offset >= (part == NULL ? 0 : part->durable))
@@ -151,6 +151,7 @@ static void broker_groups_ready_now(struct broker_groups *bg)
 {
     ASSERT(bg->phase == BROKER_GROUPS_REPLAY);
     bg->phase = BROKER_GROUPS_READY;
+    bg->anew = false;
     groups_loaded(bg->engine);
     if (bg->unreadable > 0)
         broker_log(bg->broker, 1, "%s: %zu records could not be read and were passed over",

@@ -130,17 +130,37 @@ void broker_groups_fail_queued(struct broker_groups *bg)
     ASSERT(list_empty(&all));
 }
 
-static void broker_groups_appended(struct part_append *a, int result)
+static void broker_groups_finish(struct broker_groups_batch *batch, int result)
 {
-    struct broker_groups_batch *batch = LIST_ENTRY(a, struct broker_groups_batch, append);
-    ASSERT(batch->groups->batches.next == &batch->link); /* B2 */
     struct broker_groups *bg = batch->groups;
+    ASSERT(bg->batches.next == &batch->link); /* B2 */
     broker_groups_tick(bg);
     if (result != 0 && bg->open != NULL)
         broker_groups_close(bg);
     broker_groups_end(batch, result);
     if (result != 0) /* B3 */
         broker_groups_fail_queued(bg);
+}
+
+static void broker_groups_acked(struct bpart_ack *a, enum broker_status status)
+{
+    struct broker_groups_batch *batch = LIST_ENTRY(a, struct broker_groups_batch, ack);
+    ASSERT(batch->groups != NULL);
+    broker_groups_finish(batch, status == BROKER_OK ? 0 : -EIO);
+}
+
+static void broker_groups_appended(struct part_append *a, int result)
+{
+    struct broker_groups_batch *batch = LIST_ENTRY(a, struct broker_groups_batch, append);
+    struct bpart *p = broker_groups_bpart(batch->groups);
+    if (result == 0 && p != NULL) { /* Kafka's acks=all */
+        batch->ack.offset = a->last_offset;
+        batch->ack.done = broker_groups_acked;
+        if (bpart_ack_wait(p, &batch->ack))
+            return;
+    }
+    ASSERT(result <= 0 || result == IO_FULL);
+    broker_groups_finish(batch, result);
 }
 
 static void broker_groups_append(struct broker_groups *bg, struct bpart *p,
@@ -154,8 +174,9 @@ static void broker_groups_append(struct broker_groups *bg, struct bpart *p,
     a->done = broker_groups_appended;
     list_remove(&batch->link);
     list_add_tail(&bg->batches, &batch->link);
-    int r = part_append(p->part, a, broker_wall(bg->broker));
-    if (r != 0) { /* larger than a segment, or closing */
+    int r = bpart_may_append(p, -1) != BROKER_OK ? PART_CLOSING
+                                                 : part_append(p->part, a, broker_wall(bg->broker));
+    if (r != 0) { /* not ours to write, too few in sync, larger than a segment, or closing */
         list_remove(&batch->link);
         broker_groups_end(batch, -EIO);
         return;

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "engine/broker/broker_cluster.h"
 #include "engine/broker/broker_groups.h"
 #include "engine/broker/broker_priv.h"
 #include "engine/broker/group_rows.h"
@@ -20,7 +21,8 @@ struct broker_groups_batch {
     struct batch_build build; /* while open */
     struct buf bytes;         /* afterwards */
     struct part_append append;
-    struct list waits; /* struct groups_wait */
+    struct bpart_ack ack; /* on this disk, waiting for the others */
+    struct list waits;    /* struct groups_wait */
 };
 
 enum broker_groups_phase {
@@ -54,6 +56,9 @@ struct broker_groups {
     size_t unreadable; /* records passed over */
     enum broker_groups_phase phase;
     bool creating;
+    bool standby; /* another broker coordinates */
+    bool leads;   /* the role is ours: with standby, the groups are read when all is quiet */
+    bool anew;    /* what the view says is of another time */
 };
 
 /* Tells the engine the time: before every call that may lead to it. */

@@ -14,6 +14,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/cleanup.h"
 #include "engine/base/random.h"
+#include "engine/broker/broker_cluster.h"
 #include "engine/broker/broker_priv.h"
 
 #define BROKER_MIRROR_TOPICS  "topics/"
@@ -274,6 +275,7 @@ void broker_apply_record(struct broker *b, struct slice key)
     ASSERT(key.p != NULL && key.size > 0);
     bool there = coord_get(b->coord, key, &value, &revision) == 0;
     ASSERT(there == (value.p != NULL));
+    broker_cluster_record(b, key, value, revision);
     if ((name = broker_mirror_rest(key, CLUSTER_GONE)).p != NULL) {
         if (there)
             broker_apply_gone(b, name, value, revision);

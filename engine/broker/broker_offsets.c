@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "engine/base/assert.h"
+#include "engine/broker/broker_cluster.h"
 #include "engine/broker/broker_priv.h"
 #include "engine/store/query.h"
 
@@ -93,6 +94,10 @@ static void broker_offsets_item(struct broker *b, struct broker_offsets *req,
     if (item->status != BROKER_OK)
         return;
     ASSERT(p->state == BPART_ONLINE && p->part != NULL);
+    if (item->timestamp_ms != BROKER_OFFSET_EARLIEST && !bpart_watermark_known(p)) {
+        item->status = BROKER_OFFSET_NOT_AVAILABLE;
+        return;
+    }
     if (item->timestamp_ms == BROKER_OFFSET_LATEST)
         item->offset = bpart_visible(p);
     else if (item->timestamp_ms == BROKER_OFFSET_EARLIEST)

@@ -38,15 +38,19 @@ enum bpart_state {
 };
 #define BPART_STATE_COUNT 5
 
+struct broker_cluster;
+struct bpart_replica; /* broker_cluster.h */
+
 struct bpart {
     struct broker *broker;
     struct topic *topic;
-    struct part *part; /* owned; NULL unless ONLINE */
-    struct list due;   /* in broker->due[] */
-    struct list load;  /* in broker->loads, to be opened in the background */
-    struct list waits; /* struct broker_fetch_wait */
-    struct list held;  /* of produce requests: batches that came while it is LOADING, in order */
-    struct list asks;  /* in broker->retention.asking */
+    struct bpart_replica *replica; /* owned; NULL: it has no other replica */
+    struct part *part;             /* owned; NULL unless ONLINE */
+    struct list due;               /* in broker->due[] */
+    struct list load;              /* in broker->loads, to be opened in the background */
+    struct list waits;             /* struct broker_fetch_wait */
+    struct list held; /* of produce requests: batches that came while it is LOADING, in order */
+    struct list asks; /* in broker->retention.asking */
     struct heap_node retain;         /* in broker->retention.due: the next look */
     struct bpart_counters *counters; /* owned; NULL until something is counted */
     int64_t retry_ms;                /* FAILED: a use behind this opens it again; monotonic */
@@ -171,6 +175,7 @@ struct broker {
     struct bpart meta_part; /* __meta */
     struct meta *view;
     struct broker_groups *groups;
+    struct broker_cluster *cluster; /* NULL while the catalogue is read */
     struct broker_compact *compact;
     struct quota_table *quotas;
     struct broker_snapshot *snapshot; /* being made; NULL */
@@ -187,13 +192,15 @@ struct broker {
     struct list ready_fetch;
     struct list ready_offsets;
     struct list ready_admin;
-    struct list stalled_pids; /* broker_admin waiting for a block of producer ids */
-    struct list deleting;     /* struct topic whose folders wait to be removed */
-    struct list trims;        /* broker_admin waiting for a round to move a log start */
-    struct list creating;     /* struct broker_change: topics that are not in the map yet */
-    size_t coming_topics;     /* what changes under way will add to the counts */
+    struct list ready_promote; /* struct broker_promote_request */
+    struct list stalled_pids;  /* broker_admin waiting for a block of producer ids */
+    struct list deleting;      /* struct topic whose folders wait to be removed */
+    struct list trims;         /* broker_admin waiting for a round to move a log start */
+    struct list creating;      /* struct broker_change: topics that are not in the map yet */
+    size_t coming_topics;      /* what changes under way will add to the counts */
     size_t coming_partitions;
     struct heap fetch_deadlines;
+    struct heap ack_deadlines; /* of what waits for other replicas */
     struct broker_retention retention;
     struct broker_buried buried;
     struct broker_space space;
@@ -266,6 +273,9 @@ void bpart_due(struct bpart *p);
 bool bpart_syncs(const struct bpart *p);
 /* End of what consumers may see. */
 int64_t bpart_visible(const struct bpart *p);
+/* Cuts the log back to `offset`, or (anew) empties it so that it begins there: it is closed, cut in
+ * a worker, and opened again. False: something is under way, try again. */
+bool bpart_cut(struct bpart *p, int64_t offset, bool anew);
 /* Appends "<dir>/<topic>-<index>" and a NUL that is not counted. */
 void bpart_path(const struct bpart *p, struct buf *out);
 
@@ -275,6 +285,8 @@ bool broker_rounds_out(const struct broker *b);
 
 /* broker_produce.c: the partition's load is over: what was held goes on, or is refused. */
 void broker_produce_wake(struct broker *b, struct bpart *p);
+/* What waited for replicas longer than its request allows is answered. */
+void broker_produce_timers(struct broker *b);
 
 /* broker_fetch.c */
 void broker_fetch_wake(struct broker *b, struct bpart *p);

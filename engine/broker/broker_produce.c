@@ -14,14 +14,18 @@
 #include <stdlib.h>
 
 #include "engine/base/assert.h"
+#include "engine/broker/broker_cluster.h"
 #include "engine/broker/broker_priv.h"
 
 struct broker_produce_part {
     struct part_append append;
     struct part_wait wait;
-    struct list held; /* in bpart->held */
+    struct bpart_ack ack;
+    struct heap_node deadline; /* in broker->ack_deadlines while it waits for replicas */
+    struct list held;          /* in bpart->held */
     struct broker_produce *req;
     struct broker_produce_item *item;
+    struct bpart *bpart;
     struct part *part;
     int64_t now_ms; /* wall time, one for the request */
 };
@@ -41,6 +45,45 @@ static void broker_produce_finish(struct broker_produce *req)
     list_add_tail(&b->ready_produce, &req->priv.ready);
 }
 
+static void broker_produce_acked(struct bpart_ack *a, enum broker_status status)
+{
+    struct broker_produce_part *pp = LIST_ENTRY(a, struct broker_produce_part, ack);
+    struct broker_produce_item *item = pp->item;
+    ASSERT(pp->req->priv.waiting > 0);
+    heap_remove(&pp->req->priv.broker->ack_deadlines, &pp->deadline);
+    item->status = status;
+    if (status != BROKER_OK)
+        item->base_offset = item->append_time_ms = item->log_start = -1;
+    broker_produce_finish(pp->req);
+}
+
+void broker_produce_timers(struct broker *b)
+{
+    struct heap_node *n;
+    while ((n = heap_pop_due(&b->ack_deadlines, broker_now(b))) != NULL) {
+        struct broker_produce_part *pp = HEAP_ENTRY(n, struct broker_produce_part, deadline);
+        ASSERT(pp->req->acks < 0);
+        bpart_ack_cancel(&pp->ack);
+        broker_produce_acked(&pp->ack, BROKER_TIMED_OUT);
+    }
+}
+
+/* It is on this disk: with acks=all it waits for the others. */
+static bool broker_produce_waits(struct broker_produce_part *pp)
+{
+    struct broker *b = pp->req->priv.broker;
+    ASSERT(pp->bpart->part != NULL);
+    if (pp->req->acks >= 0 || pp->bpart->replica == NULL)
+        return false;
+    pp->ack.offset = pp->append.last_offset;
+    pp->ack.done = broker_produce_acked;
+    heap_set(&b->ack_deadlines, &pp->deadline, broker_now(b) + pp->req->timeout_ms);
+    if (bpart_ack_wait(pp->bpart, &pp->ack))
+        return true;
+    heap_remove(&b->ack_deadlines, &pp->deadline);
+    return false;
+}
+
 static void broker_produce_settle(struct broker_produce_part *pp, int result)
 {
     struct broker_produce_item *item = pp->item;
@@ -49,6 +92,8 @@ static void broker_produce_settle(struct broker_produce_part *pp, int result)
         item->status = BROKER_OK;
         item->base_offset = pp->append.base_offset;
         item->log_start = pp->part->log_start;
+        if (broker_produce_waits(pp))
+            return;
     } else {
         item->status = result == IO_FULL   ? BROKER_DISK_FULL
                        : result == -ENOENT ? BROKER_UNKNOWN_TOPIC /* deleted meanwhile */
@@ -148,10 +193,14 @@ static enum broker_status broker_produce_find(struct broker *b, int acks,
         return broker_produce_refuse(item, BROKER_UNKNOWN_PARTITION, NULL);
     if (item->size > t->limits.message_size_max)
         return broker_produce_refuse(item, BROKER_BATCH_TOO_LARGE, "over max.message.bytes");
-    if (acks < 0 && t->limits.min_insync > 1) /* this broker is the only replica */
+    if (acks < 0 && t->limits.min_insync > 1 && p->replica == NULL) /* the only one */
         return broker_produce_refuse(item, BROKER_NOT_ENOUGH_REPLICAS,
                                      "min.insync.replicas is above the one replica there is");
     enum broker_status s = bpart_use(p);
+    if (s == BROKER_OK)
+        s = bpart_may_append(p, acks);
+    else if (!broker_leads(b))
+        s = BROKER_NOT_LEADER;
     if (s != BROKER_OK && s != BROKER_LOADING)
         return broker_produce_refuse(item, s, NULL);
     *out = p;
@@ -167,6 +216,7 @@ static enum broker_status broker_produce_append(struct bpart *p, struct broker_p
     pp->append.batch = item->batch;
     pp->append.done = broker_produce_appended;
     pp->part = p->part;
+    pp->bpart = p;
     int r = part_append(p->part, &pp->append, pp->now_ms);
     switch (r) {
     case 0:

@@ -20,6 +20,7 @@
  * check interval.
  */
 #include "engine/base/assert.h"
+#include "engine/broker/broker_cluster.h"
 #include "engine/broker/broker_priv.h"
 
 #define BROKER_CLOCK_SHIFT_MS   1000
@@ -76,7 +77,7 @@ static bool broker_retain_may(const struct bpart *p)
     const struct topic *t = p->topic;
     ASSERT(p->state != BPART_ONLINE || p->part != NULL);
     return p->state == BPART_ONLINE && t != NULL && t->limits.expires && !t->deleting &&
-           p->part->failed == 0;
+           p->part->failed == 0 && bpart_leads(p);
 }
 
 void broker_retention_forget(struct bpart *p)

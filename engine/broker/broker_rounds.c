@@ -5,6 +5,7 @@
  * commit.
  */
 #include "engine/base/assert.h"
+#include "engine/broker/broker_lead.h"
 #include "engine/broker/broker_priv.h"
 
 bool broker_rounds_out(const struct broker *b)
@@ -66,6 +67,8 @@ static void broker_round_part_done(struct part *p, enum part_stage stage, int re
     struct broker *b = bp->broker;
     ASSERT(bp->state == BPART_ONLINE || bp->state == BPART_GONE);
     broker_fetch_wake(b, bp);
+    bpart_advanced(bp);
+    broker_follow_advanced(bp);
     if (stage != PART_STAGE_FINISHED)
         return;
     ASSERT(bp->jobs > 0);

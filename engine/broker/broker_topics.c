@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "engine/base/assert.h"
+#include "engine/broker/broker_cluster.h"
 #include "engine/broker/broker_priv.h"
 
 static struct slice broker_topic_name(const struct topic *t)
@@ -100,6 +101,7 @@ void broker_refresh_topic(struct broker *b, struct topic *t)
         if (t->parts[i]->part == NULL)
             continue;
         bpart_configure(t->parts[i]);
+        bpart_limits_changed(t->parts[i]);
         broker_retention_look(t->parts[i]);
         if (t->limits.sync && !synced)
             bpart_tighten(t->parts[i]);
@@ -148,6 +150,7 @@ struct topic *broker_add_topic(struct broker *b, struct slice name, struct catal
     broker_refresh_topic(b, t);
     if (b->groups != NULL)
         broker_groups_topics_changed(b->groups, SLICE_NULL);
+    broker_cluster_topic(b, t);
     return t;
 }
 
@@ -155,6 +158,7 @@ static void broker_free_topic(struct topic *t)
 {
     for (int32_t i = 0; i < t->record.partitions; i++) {
         ASSERT(list_empty(&t->parts[i]->waits));
+        bpart_replica_free(t->parts[i]);
         part_close(t->parts[i]->part);
         free(t->parts[i]->counters);
         free(t->parts[i]);
@@ -180,6 +184,7 @@ void broker_remove_topic(struct broker *b, struct topic *t)
     ASSERT(gone == t);
     gone = map_remove(&b->ids, broker_topic_id(t));
     ASSERT(gone == t);
+    broker_cluster_topic_gone(b, t);
     broker_free_topic(t);
 }
 
@@ -195,6 +200,7 @@ void broker_grow_topic(struct broker *b, struct topic *t, int32_t partitions)
     t->record.partitions = partitions;
     b->partition_count += (size_t)(partitions - before);
     broker_groups_topics_changed(b->groups, SLICE_NULL);
+    broker_cluster_topic(b, t);
 }
 
 void broker_free_topics(struct broker *b)
@@ -261,10 +267,9 @@ int broker_partition(struct broker *b, struct slice topic, int32_t partition, bo
     ASSERT(p->topic == t && p->index == partition);
     if (load)
         (void)bpart_use(p);
-    *out =
-        (struct broker_partition_info){.leader = b->node_id, .log_start = -1, .high_watermark = -1};
+    bpart_info(p, out);
     if (p->part != NULL) {
-        out->epoch = p->part->epoch;
+        out->epoch = p->replica == NULL ? p->part->epoch : out->epoch;
         out->log_start = p->part->log_start;
         out->high_watermark = bpart_visible(p);
         out->size = part_size(p->part);

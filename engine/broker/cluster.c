@@ -101,55 +101,25 @@ static bool cluster_ended(const struct cluster_reader *r)
 
 /* --- sets of brokers --- */
 
-bool cluster_ids_has(const struct cluster_ids *s, int32_t id)
-{
-    ASSERT(s->count <= CLUSTER_REPLICAS_MAX);
-    for (size_t i = 0; i < s->count; i++)
-        if (s->v[i] == id)
-            return true;
-    return false;
-}
-
-bool cluster_ids_add(struct cluster_ids *s, int32_t id)
-{
-    ASSERT(id >= 0 && !cluster_ids_has(s, id));
-    if (s->count == CLUSTER_REPLICAS_MAX)
-        return false;
-    s->v[s->count++] = id;
-    return true;
-}
-
-bool cluster_ids_remove(struct cluster_ids *s, int32_t id)
-{
-    size_t kept = 0;
-    ASSERT(s->count <= CLUSTER_REPLICAS_MAX);
-    for (size_t i = 0; i < s->count; i++)
-        if (s->v[i] != id)
-            s->v[kept++] = s->v[i];
-    bool found = kept < s->count;
-    for (size_t i = kept; i < s->count; i++)
-        s->v[i] = 0;
-    s->count = (uint8_t)kept;
-    return found;
-}
-
-static void cluster_take_ids(struct cluster_reader *r, struct cluster_ids *out)
+static void cluster_take_ids(struct cluster_reader *r, struct replica_ids *out)
 {
     uint8_t count = cluster_take_u8(r);
     ASSERT(out->count == 0);
-    r->good = r->good && count <= CLUSTER_REPLICAS_MAX;
+    r->good = r->good && count <= REPLICA_COUNT_MAX;
     for (unsigned i = 0; r->good && i < count; i++) {
         int32_t id = (int32_t)cluster_take_u32(r);
-        r->good = r->good && id >= 0 && !cluster_ids_has(out, id) && cluster_ids_add(out, id);
+        r->good = r->good && id >= 0 && !replica_ids_has(out, id);
+        if (r->good)
+            replica_ids_add(out, id);
     }
 }
 
-static void cluster_put_ids(struct buf *out, const struct cluster_ids *s)
+static void cluster_put_ids(struct buf *out, const struct replica_ids *s)
 {
-    ASSERT(s->count <= CLUSTER_REPLICAS_MAX);
-    buf_append_u8(out, s->count);
+    ASSERT(s->count <= REPLICA_COUNT_MAX);
+    buf_append_u8(out, (uint8_t)s->count);
     for (size_t i = 0; i < s->count; i++)
-        buf_append_le32(out, (uint32_t)s->v[i]);
+        buf_append_le32(out, (uint32_t)s->id[i]);
 }
 
 /* --- cluster/leader --- */
@@ -231,18 +201,18 @@ int cluster_broker_decode(struct slice in, struct cluster_broker *out)
 
 const char *cluster_part_fault(const struct cluster_part *p)
 {
-    ASSERT(p->replicas.count <= CLUSTER_REPLICAS_MAX);
+    ASSERT(p->replicas.count <= REPLICA_COUNT_MAX);
     if (p->replicas.count == 0)
         return "it has no replica";
-    if (p->leader != -1 && !cluster_ids_has(&p->replicas, p->leader))
+    if (p->leader < -1 || (p->leader >= 0 && !replica_ids_has(&p->replicas, p->leader)))
         return "its leader is not one of its replicas";
     if (p->leader_epoch < 0)
         return "its leader epoch is below 0";
     for (size_t i = 0; i < p->isr.count; i++)
-        if (!cluster_ids_has(&p->replicas, p->isr.v[i]))
+        if (!replica_ids_has(&p->replicas, p->isr.id[i]))
             return "an in-sync broker is not one of its replicas";
     for (size_t i = 0; i < p->elr.count; i++)
-        if (!cluster_ids_has(&p->replicas, p->elr.v[i]) || cluster_ids_has(&p->isr, p->elr.v[i]))
+        if (!replica_ids_has(&p->replicas, p->elr.id[i]) || replica_ids_has(&p->isr, p->elr.id[i]))
             return "an eligible broker is in sync, or not one of its replicas";
     return NULL;
 }
@@ -283,6 +253,7 @@ void cluster_vote_encode(const struct cluster_vote *v, struct buf *out)
     buf_append_u8(out, CLUSTER_VERSION);
     buf_append_le32(out, v->term);
     buf_append_le32(out, (uint32_t)v->candidate);
+    buf_append_le64(out, v->incarnation);
 }
 
 int cluster_vote_decode(struct slice in, struct cluster_vote *out)
@@ -290,9 +261,30 @@ int cluster_vote_decode(struct slice in, struct cluster_vote *out)
     struct cluster_reader r = cluster_read(in);
     *out = (struct cluster_vote){.term = cluster_take_u32(&r)};
     out->candidate = (int32_t)cluster_take_u32(&r);
+    out->incarnation = cluster_take_u64(&r);
     if (cluster_ended(&r) && out->term <= CLUSTER_TERM_MAX && out->candidate >= -1)
         return 0;
     *out = (struct cluster_vote){0};
+    ASSERT(out->term == 0);
+    return CLUSTER_DAMAGED;
+}
+
+void cluster_mirror_encode(const struct cluster_mirror *m, struct buf *out)
+{
+    ASSERT(m->term <= CLUSTER_TERM_MAX && m->position >= -1);
+    buf_append_u8(out, CLUSTER_VERSION);
+    buf_append_le32(out, m->term);
+    buf_append_le64(out, (uint64_t)m->position);
+}
+
+int cluster_mirror_decode(struct slice in, struct cluster_mirror *out)
+{
+    struct cluster_reader r = cluster_read(in);
+    *out = (struct cluster_mirror){.term = cluster_take_u32(&r)};
+    out->position = (int64_t)cluster_take_u64(&r);
+    if (cluster_ended(&r) && out->term <= CLUSTER_TERM_MAX && out->position >= -1)
+        return 0;
+    *out = (struct cluster_mirror){0};
     ASSERT(out->term == 0);
     return CLUSTER_DAMAGED;
 }
@@ -371,23 +363,45 @@ bool cluster_broker_key_read(struct slice key, int32_t *id)
            cluster_number(slice_of(key.p + prefix, key.size - prefix), id);
 }
 
-void cluster_part_key(const uint8_t topic_id[16], int32_t index, struct buf *out)
+static void cluster_index_key(const char *prefix, const uint8_t topic_id[16], int32_t index,
+                              struct buf *out)
 {
     char text[CLUSTER_ID_CHARS + 1];
     ASSERT(index >= 0);
     catalog_id_text(topic_id, text);
-    buf_printf(out, CLUSTER_PARTS "%s/%d", text, index);
+    buf_printf(out, "%s%s/%d", prefix, text, index);
+}
+
+static bool cluster_index_key_read(const char *prefix, struct slice key, uint8_t topic_id[16],
+                                   int32_t *index)
+{
+    size_t head = strlen(prefix) + CLUSTER_ID_CHARS;
+    ASSERT(topic_id != NULL && index != NULL);
+    if (!cluster_begins(key, prefix) || key.size <= head || key.p[head] != '/')
+        return false;
+    struct slice text = slice_of(key.p + strlen(prefix), CLUSTER_ID_CHARS);
+    return catalog_id_read(text, topic_id) &&
+           cluster_number(slice_of(key.p + head + 1, key.size - head - 1), index);
+}
+
+void cluster_part_key(const uint8_t topic_id[16], int32_t index, struct buf *out)
+{
+    cluster_index_key(CLUSTER_PARTS, topic_id, index, out);
 }
 
 bool cluster_part_key_read(struct slice key, uint8_t topic_id[16], int32_t *index)
 {
-    size_t head = strlen(CLUSTER_PARTS) + CLUSTER_ID_CHARS;
-    ASSERT(topic_id != NULL && index != NULL);
-    if (!cluster_begins(key, CLUSTER_PARTS) || key.size <= head || key.p[head] != '/')
-        return false;
-    struct slice text = slice_of(key.p + strlen(CLUSTER_PARTS), CLUSTER_ID_CHARS);
-    return catalog_id_read(text, topic_id) &&
-           cluster_number(slice_of(key.p + head + 1, key.size - head - 1), index);
+    return cluster_index_key_read(CLUSTER_PARTS, key, topic_id, index);
+}
+
+void cluster_reached_key(const uint8_t topic_id[16], int32_t index, struct buf *out)
+{
+    cluster_index_key(CLUSTER_REACHED, topic_id, index, out);
+}
+
+bool cluster_reached_key_read(struct slice key, uint8_t topic_id[16], int32_t *index)
+{
+    return cluster_index_key_read(CLUSTER_REACHED, key, topic_id, index);
 }
 
 bool cluster_mirrored(struct slice key)

@@ -9,7 +9,9 @@
  *   brokers/<id>         [i32 id][i64 broker epoch][u64 incarnation][16 folder][16 boot][text rack]
  *                        [text native][text kafka host][i32 kafka port][i64 registered ms][u8 left]
  *   parts/<topic>/<p>    [i32 leader][i32 leader epoch][ids replicas][ids isr][ids elr]
- *   node/vote            [u32 accepted term][i32 candidate]
+ *   node/vote            [u32 accepted term][i32 candidate][u64 its incarnation]
+ *   node/reached/<topic>/<p>  [u32 leader epoch]: replica.h
+ *   node/mirror          [u32 term][i64 position]
  *   node/seat            [16 folder][16 boot][u8 1 clean, 2 unclean][i64 told]
  *   node/gone/<topic>    a topic record, state deleting: catalog.h
  *
@@ -30,21 +32,23 @@
 #include <stdbool.h>
 
 #include "engine/base/bytes.h"
+#include "engine/broker/replica.h"
 
-#define CLUSTER_DAMAGED      1 /* not such a record, or of a newer version */
+#define CLUSTER_DAMAGED    1 /* not such a record, or of a newer version */
 
-#define CLUSTER_TEXT_MAX     255
-#define CLUSTER_REPLICAS_MAX 16
+#define CLUSTER_TEXT_MAX   255
 
-#define CLUSTER_LEADER_KEY   "cluster/leader"
-#define CLUSTER_BROKERS      "brokers/"
-#define CLUSTER_PARTS        "parts/"
-#define CLUSTER_VOTE_KEY     "node/vote"
-#define CLUSTER_SEAT_KEY     "node/seat"
-#define CLUSTER_GONE         "node/gone/"
+#define CLUSTER_LEADER_KEY "cluster/leader"
+#define CLUSTER_BROKERS    "brokers/"
+#define CLUSTER_PARTS      "parts/"
+#define CLUSTER_VOTE_KEY   "node/vote"
+#define CLUSTER_SEAT_KEY   "node/seat"
+#define CLUSTER_MIRROR_KEY "node/mirror"
+#define CLUSTER_GONE       "node/gone/"
+#define CLUSTER_REACHED    "node/reached/"
 
-#define CLUSTER_TERM_MAX     ((1u << 19) - 1) /* a leader epoch has 31 bits */
-#define CLUSTER_START_MAX    ((1u << 12) - 1)
+#define CLUSTER_TERM_MAX   ((1u << 19) - 1) /* a leader epoch has 31 bits */
+#define CLUSTER_START_MAX  ((1u << 12) - 1)
 
 /* Who leads the cluster. */
 struct cluster_leader {
@@ -70,24 +74,26 @@ struct cluster_broker {
     bool left; /* it was told to leave the cluster */
 };
 
-struct cluster_ids {
-    uint8_t count;
-    int32_t v[CLUSTER_REPLICAS_MAX];
-};
-
 /* A replicated partition. isr and elr are replicas, and have no broker in common. */
 struct cluster_part {
     int32_t leader; /* -1: none; else a replica */
     int32_t leader_epoch;
-    struct cluster_ids replicas; /* at least one; in order of preference */
-    struct cluster_ids isr;
-    struct cluster_ids elr; /* eligible leader replicas, KIP-966 */
+    struct replica_ids replicas; /* at least one; in order of preference */
+    struct replica_ids isr;
+    struct replica_ids elr; /* eligible leader replicas, KIP-966 */
 };
 
 /* The term this broker has accepted, and of whom. */
 struct cluster_vote {
     uint32_t term;
-    int32_t candidate; /* -1: none */
+    int32_t candidate;    /* -1: none */
+    uint64_t incarnation; /* of the candidate's process */
+};
+
+/* How new the mirrored records here are: up to this change of the leader of this term. */
+struct cluster_mirror {
+    uint32_t term; /* 0: none was mirrored */
+    int64_t position;
 };
 
 /* What this broker's folder stands on. */
@@ -109,14 +115,11 @@ void cluster_part_encode(const struct cluster_part *p, struct buf *out);
 int cluster_part_decode(struct slice in, struct cluster_part *out) MUST_CHECK;
 void cluster_vote_encode(const struct cluster_vote *v, struct buf *out);
 int cluster_vote_decode(struct slice in, struct cluster_vote *out) MUST_CHECK;
+void cluster_mirror_encode(const struct cluster_mirror *m, struct buf *out);
+int cluster_mirror_decode(struct slice in, struct cluster_mirror *out) MUST_CHECK;
 void cluster_seat_encode(const struct cluster_seat *s, struct buf *out);
 int cluster_seat_decode(struct slice in, struct cluster_seat *out) MUST_CHECK;
 
-bool cluster_ids_has(const struct cluster_ids *s, int32_t id);
-/* Adds at the end; false when it is full. Not there yet. */
-bool cluster_ids_add(struct cluster_ids *s, int32_t id) MUST_CHECK;
-/* True when it was there. */
-bool cluster_ids_remove(struct cluster_ids *s, int32_t id);
 /* What is wrong with a partition's record; NULL: nothing. */
 const char *cluster_part_fault(const struct cluster_part *p);
 
@@ -125,6 +128,8 @@ void cluster_broker_key(int32_t id, struct buf *out);
 bool cluster_broker_key_read(struct slice key, int32_t *id) MUST_CHECK;
 void cluster_part_key(const uint8_t topic_id[16], int32_t index, struct buf *out);
 bool cluster_part_key_read(struct slice key, uint8_t topic_id[16], int32_t *index) MUST_CHECK;
+void cluster_reached_key(const uint8_t topic_id[16], int32_t index, struct buf *out);
+bool cluster_reached_key_read(struct slice key, uint8_t topic_id[16], int32_t *index) MUST_CHECK;
 /* The records that every broker has, as its leader has them. */
 bool cluster_mirrored(struct slice key);
 

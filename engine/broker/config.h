@@ -89,6 +89,8 @@ enum config_broker_key {
     CONFIG_FLUSH_INTERVAL_MS,  /* log.flush.interval.ms, for durability=os */
     CONFIG_DISK_RESERVE_BYTES, /* -1: min(2 GiB, 5 % of the disk) */
     CONFIG_PRODUCER_EXPIRE_MS, /* producer.id.expiration.ms */
+    CONFIG_REPLICA_LAG_MS,     /* replica.lag.time.max.ms */
+    CONFIG_START_WAIT_MS,      /* cluster.start.wait.ms */
     CONFIG_TOPICS_MAX,
     CONFIG_PARTITIONS_MAX,
     CONFIG_REQUEST_BYTES_MAX, /* queued.max.request.bytes */
@@ -114,7 +116,7 @@ enum config_broker_key {
     CONFIG_SHIP_BANDWIDTH,              /* ship.bandwidth.max, 0 none */
     CONFIG_SHIP_RESPONSE_MAX,           /* ship.response.max.bytes */
 };
-#define CONFIG_BROKER_KEY_COUNT 33
+#define CONFIG_BROKER_KEY_COUNT 35
 
 /* One row of the table, for help and describe. Static storage. */
 struct config_row {

@@ -117,6 +117,8 @@ void coord_changes_own(struct coord_changes *l);
 /* The last change of all: rises with every change of a record, and now and then without one. -1:
  * there was none. */
 int64_t coord_revision(const struct coord *c);
+/* The last change among the keys that `want` says; -1: none is known. O(changes behind it). */
+int64_t coord_last_change(const struct coord *c, bool (*want)(struct slice key));
 /* What changed since a revision among the keys that `want` says (NULL: all), deletions included;
  * all there is, with `whole`, where that is not known any more or `since` is -1. Owned copies, into
  * a zeroed *out. O(changes). */

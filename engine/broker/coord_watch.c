@@ -55,6 +55,15 @@ static struct coord_record *coord_ordered(struct list *node)
     return LIST_ENTRY(node, struct coord_record, order);
 }
 
+int64_t coord_last_change(const struct coord *c, bool (*want)(struct slice key))
+{
+    ASSERT(want != NULL);
+    for (struct list *node = c->order.prev; node != &c->order; node = node->prev)
+        if (want(coord_ordered(node)->key))
+            return coord_ordered(node)->revision;
+    return -1;
+}
+
 void coord_changes(const struct coord *c, int64_t since, bool (*want)(struct slice key),
                    struct coord_changes *out)
 {

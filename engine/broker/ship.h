@@ -77,6 +77,7 @@ struct ship_records {
     bool more;  /* cut at size_max: ask again from `revision`; `whole` then speaks of all parts, the
                    last of which has more = false */
     int64_t revision; /* the asker has everything up to here */
+    int64_t position; /* the last change of all: to tell which broker has the newest records */
 };
 
 enum ship_pull_status {
@@ -137,10 +138,13 @@ struct ship_holding {
 struct ship_vote {
     uint32_t term;
     bool ask_only;              /* would you? nothing is remembered */
+    uint64_t incarnation;       /* of the candidate's process */
     char native[SHIP_HOST_MAX]; /* of the candidate */
     /* results */
     bool accepted;
     uint32_t accepted_term;        /* the greatest this voter has accepted */
+    uint32_t records_term;         /* how new its records are: of the leader of this term, */
+    int64_t records_position;      /* up to this change; -1 none */
     struct ship_holding *holdings; /* at the asker until ship_link.release */
     size_t count;
 };

@@ -378,6 +378,7 @@ size_t part_buried(struct part *p, int64_t **bases);
 struct part_cleanable {
     int64_t first_dirty; /* in: where an earlier pass ended, -1 unknown; out: put right */
     int64_t young_ms;    /* in: a segment with a newer record, and all behind it, stay out */
+    int64_t bound;       /* in: what is not below stays out, as what is not durable does; 0: none */
     int64_t end;         /* out: base of the first segment that stays out; log start: nothing */
     uint64_t clean_size; /* out: bytes in front of first_dirty */
     uint64_t dirty_size; /* out: bytes from there to the end */

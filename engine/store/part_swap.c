@@ -208,6 +208,7 @@ static int64_t part_first_ms(const struct part *p, size_t slot)
 void part_cleanable(const struct part *p, struct part_cleanable *q)
 {
     int64_t start = p->count > 0 ? p->segments[0]->base : p->log_start;
+    int64_t bound = q->bound > 0 && q->bound < p->durable ? q->bound : p->durable;
     bool open = true;
     int64_t first = p->kept_start > start ? p->kept_start : start; /* what a crash leaves */
     if (q->first_dirty < first || q->first_dirty > p->durable)
@@ -221,7 +222,7 @@ void part_cleanable(const struct part *p, struct part_cleanable *q)
         bool clean = end <= q->first_dirty;
         int64_t first_ms = s->ready > 0 && !clean ? part_first_ms(p, i) : INT64_MAX;
         q->oldest_ms = first_ms < q->oldest_ms ? first_ms : q->oldest_ms;
-        open = open && i + 1 < p->count && end <= p->durable && s->max_timestamp <= q->young_ms;
+        open = open && i + 1 < p->count && end <= bound && s->max_timestamp <= q->young_ms;
         if (!open)
             continue;
         q->end = end;

@@ -66,6 +66,7 @@ static int cargo_put_records(const struct ship_records *r, size_t size_max, stru
     reply->records->whole = r->whole;
     reply->records->more = r->more;
     reply->records->revision = r->revision;
+    reply->records->position = r->position;
     for (size_t i = 0; i < r->count; i++) {
         const struct ship_record *from = &r->records[i];
         Kauri__ShipRecord *to = reply->records->records[i];
@@ -129,6 +130,8 @@ static int cargo_put_vote(const struct ship_vote *v, size_t size_max, struct are
     reply->reply_case = KAURI__SHIP_REPLY__REPLY_VOTE;
     reply->vote->accepted = v->accepted;
     reply->vote->accepted_term = v->accepted_term;
+    reply->vote->records_term = v->records_term;
+    reply->vote->records_position = v->records_position;
     reply->vote->holdings =
         (Kauri__ShipHolding **)cargo_rows(a, v->count, sizeof(Kauri__ShipHolding));
     reply->vote->n_holdings = v->count;
@@ -213,8 +216,8 @@ static const char *cargo_get_records(const Kauri__ShipRecordsReply *m, struct ar
     struct ship_record *records = arena_array(a, m->n_records, sizeof *records);
     if (records == NULL)
         return "records: too many";
-    if (m->revision < -1)
-        return "records: the revision is below -1";
+    if (m->revision < -1 || m->position < -1)
+        return "records: the revision or the position is below -1";
     for (size_t i = 0; i < m->n_records; i++) {
         const Kauri__ShipRecord *from = m->records[i];
         bool gone = from->maybe_case == KAURI__SHIP_RECORD__MAYBE__NOT_SET;
@@ -232,6 +235,7 @@ static const char *cargo_get_records(const Kauri__ShipRecordsReply *m, struct ar
     out->whole = m->whole;
     out->more = m->more;
     out->revision = m->revision;
+    out->position = m->position;
     return "";
 }
 
@@ -289,6 +293,8 @@ static const char *cargo_get_vote(const Kauri__ShipVoteReply *m, struct arena *a
     struct ship_holding *holdings = arena_array(a, m->n_holdings, sizeof *holdings);
     if (holdings == NULL)
         return "vote: too many partitions";
+    if (m->records_position < -1)
+        return "vote: the position of the records is below -1";
     for (size_t i = 0; i < m->n_holdings; i++) {
         const Kauri__ShipHolding *from = m->holdings[i];
         if (from->topic.len != CARGO_ID_SIZE || from->partition < 0 || from->reached < -1 ||
@@ -305,6 +311,8 @@ static const char *cargo_get_vote(const Kauri__ShipVoteReply *m, struct arena *a
     out->count = m->n_holdings;
     out->accepted = m->accepted;
     out->accepted_term = m->accepted_term;
+    out->records_term = m->records_term;
+    out->records_position = m->records_position;
     return "";
 }
 

@@ -144,6 +144,7 @@ static void cargo_put_vote(const struct ship_vote *v, struct arena *a, Kauri__Sh
     kauri__ship_vote__init(ask->vote);
     ask->vote->term = v->term;
     ask->vote->ask_only = v->ask_only;
+    ask->vote->incarnation = v->incarnation;
     ask->vote->native = frame_borrow(v->native);
     ask->ask_case = KAURI__SHIP_ASK__ASK_VOTE;
 }
@@ -276,6 +277,7 @@ static const char *cargo_get_vote(const Kauri__ShipVote *m, struct ship_vote *ou
         return "vote: the address is too long or has control characters";
     out->term = m->term;
     out->ask_only = m->ask_only;
+    out->incarnation = m->incarnation;
     (void)snprintf(out->native, sizeof out->native, "%s", m->native);
     return "";
 }

@@ -34,6 +34,8 @@ static void rig_on_log(void *ctx, int level, const char *line)
     ck_assert_str_ne(line, "");
     if (g->dying)
         return;
+    if (getenv("RIG_LOG") != NULL)
+        (void)fprintf(stderr, "%s: [%d] %s\n", g->native != NULL ? g->native : "rig", level, line);
     g->warnings += level == 1;
     g->errors += level == 2;
     if (level > 0)
@@ -102,7 +104,9 @@ int rig_try_open(struct rig *g)
                              .seed = g->seed + g->opens++,
                              .reader_max = g->reader_max,
                              .join_cluster_id = g->join,
-                             .native = "tcp://rig:7092",
+                             .native = g->native != NULL ? g->native : "tcp://rig:7092",
+                             .ship = g->ship,
+                             .seeds = g->seeds,
                              .kafka_host = "rig",
                              .kafka_port = 9092,
                              .fatal = rig_on_fatal,

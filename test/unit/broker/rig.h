@@ -37,13 +37,16 @@ struct rig {
     size_t set_count;
     uint64_t seed;
     uint64_t opens;
-    size_t reader_max;   /* for the next opens */
-    uint8_t boot_id[16]; /* likewise */
-    const char *join;    /* likewise: cluster id of a new folder */
-    unsigned fatals;     /* since the last open */
-    unsigned warnings;   /* log lines of level 1, likewise */
-    unsigned errors;     /* of level 2 */
-    char line[512];      /* the last line of level 1 or 2 */
+    size_t reader_max;        /* for the next opens */
+    uint8_t boot_id[16];      /* likewise */
+    const char *join;         /* likewise: cluster id of a new folder */
+    const char *native;       /* likewise: where others find it; NULL: one of its own */
+    struct ship_link *ship;   /* likewise; NULL: alone */
+    const char *const *seeds; /* likewise */
+    unsigned fatals;          /* since the last open */
+    unsigned warnings;        /* log lines of level 1, likewise */
+    unsigned errors;          /* of level 2 */
+    char line[512];           /* the last line of level 1 or 2 */
     bool real;
     bool dying; /* a kill or cut is under way: errors mean nothing */
 };

@@ -465,12 +465,15 @@ static void put_record(struct rig *g, const char *key, const struct buf *value)
 START_TEST(producer_ids)
 {
     struct rig g;
-    struct cluster_leader leader = {.term = 3, .id = 1};
+    struct cluster_leader leader = {.term = 3};
+    struct broker_info info;
     struct buf value CLEANUP(buf_deinit) = {0};
     rig_init(&g, 11, 0);
     rig_open(&g);
     ck_assert_int_eq(rig_producer_id(&g), 0);
     ck_assert_int_eq(rig_producer_id(&g), 1);
+    broker_info(g.broker, &info);
+    leader.id = info.node_id;
     cluster_leader_encode(&leader, &value);
     put_record(&g, CLUSTER_LEADER_KEY, &value);
     buf_reset(&value);
@@ -479,6 +482,7 @@ START_TEST(producer_ids)
     ck_assert_int_eq(rig_producer_id(&g), INT64_C(3) << 32);
     ck_assert_int_eq(rig_producer_id(&g), (INT64_C(3) << 32) + 1);
     rig_reopen(&g, false);
+    rig_advance(&g, 2000); /* it leads again */
     ck_assert_int_eq(rig_producer_id(&g), (INT64_C(3) << 32) + 1000);
     rig_deinit(&g);
 }

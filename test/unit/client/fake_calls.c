@@ -514,6 +514,16 @@ static void fake_calls_broker_status(struct fake_server *s, struct fake_session 
 }
 
 /* A table in the form of a switch. */
+/* Of the broker as a whole. */
+static void fake_calls_machine(struct fake_server *s, struct fake_session *from,
+                               const Kauri__Call *call)
+{
+    if (call->call_case == KAURI__CALL__CALL_SNAPSHOT)
+        fake_calls_snapshot(s, from, call);
+    else
+        fake_calls_broker_status(s, from, call);
+}
+
 static void fake_calls_dispatch(struct fake_server *s, struct fake_session *from,
                                 const Kauri__Call *call, struct slice raw)
 {
@@ -572,10 +582,8 @@ static void fake_calls_dispatch(struct fake_server *s, struct fake_session *from
         fake_group_handle(s, from, call);
         return;
     case KAURI__CALL__CALL_SNAPSHOT:
-        fake_calls_snapshot(s, from, call);
-        return;
     case KAURI__CALL__CALL_BROKER_STATUS:
-        fake_calls_broker_status(s, from, call);
+        fake_calls_machine(s, from, call);
         return;
     case KAURI__CALL__CALL_SHIP_REGISTER: /* of brokers, not of clients */
     case KAURI__CALL__CALL_SHIP_RECORDS:

@@ -1,0 +1,763 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * broker_promote: this broker asks to lead.
+ *
+ *   IDLE --asked--> SOUND     "would you accept term T?", of every broker known; nothing is
+ *                             remembered anywhere, so a promotion that cannot win ends nothing
+ *        --enough-> VOTE      the promise of T is written here, then asked of the others
+ *        --all said, or time-> RECORDS  of the voter that has the newest, if newer than ours
+ *                   decided for each partition (election.h)
+ *                   FETCH     what another voter holds and we lack is pulled from it, one voter
+ *                             after the other
+ *                   TAKE      records of all partitions, cluster/leader: durable, then LEADING
+ *
+ * With too few promises it gives up, unless forced; what that may lose is said in the log and in
+ * the answer. A broker that leads already says so.
+ *
+ * Source: election.h; the walk-through of manual promotion.
+ */
+#include "engine/broker/broker_promote.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/cleanup.h"
+#include "engine/broker/broker_follow_priv.h"
+
+#define BROKER_PROMOTE_SOUND_MS 2000
+#define BROKER_PROMOTE_VOTE_MS  15000 /* a voter may have to open many partitions */
+#define BROKER_PROMOTE_FETCH_MS 10000 /* without a byte */
+
+enum broker_promote_phase {
+    BROKER_PROMOTE_IDLE,
+    BROKER_PROMOTE_SOUND,
+    BROKER_PROMOTE_VOTE,
+    BROKER_PROMOTE_RECORDS,
+    BROKER_PROMOTE_FETCH,
+    BROKER_PROMOTE_TAKE,
+};
+
+struct broker_promote_vote {
+    struct ship_call call;
+    struct broker_promote *promote;
+    char native[SHIP_HOST_MAX];
+    int32_t id;
+    uint32_t round;
+    bool out;
+    bool answered;
+    bool accepted;
+    struct cluster_mirror position; /* of its records */
+    struct ship_holding *holdings;  /* owned */
+    size_t count;
+};
+
+/* What was decided about one partition. */
+struct broker_promote_part {
+    struct bpart *bpart; /* counted in jobs */
+    struct election_result result;
+    bool fetched;
+};
+
+struct broker_promote {
+    struct broker *broker;
+    enum broker_promote_phase phase;
+    struct broker_promote_request *request; /* NULL: by itself */
+    uint32_t term;
+    uint32_t round; /* of calls: answers of an earlier one are dropped */
+    struct broker_promote_vote votes[REPLICA_COUNT_MAX];
+    size_t count;
+    size_t out;
+    struct broker_promote_part *parts; /* owned */
+    size_t part_count;
+    int32_t source;           /* FETCH: who is pulled from; -1 */
+    struct ship_call records; /* RECORDS */
+    struct broker_mirror mirror;
+    struct cluster_mirror position; /* of what is being mirrored */
+    int64_t fetched;                /* FETCH: the ends of all partitions, when they moved last */
+    bool records_out;
+    bool mirroring;
+    int64_t until_ms;
+    bool promised; /* VOTE: our own promise is on its way or durable */
+    bool taken;    /* TAKE: the records are on their way */
+};
+
+struct broker_promote *broker_promote_new(struct broker *b)
+{
+    struct broker_promote *p = calloc(1, sizeof *p);
+    ASSERT(p != NULL && b != NULL);
+    p->broker = b;
+    p->source = -1;
+    return p;
+}
+
+static void broker_promote_clear(struct broker_promote *p)
+{
+    ASSERT(p->parts != NULL || p->part_count == 0);
+    for (size_t i = 0; i < p->count; i++) {
+        free(p->votes[i].holdings);
+        p->votes[i].holdings = NULL;
+        p->votes[i].count = 0;
+    }
+    for (size_t i = 0; i < p->part_count; i++) {
+        ASSERT(p->parts[i].bpart->jobs > 0);
+        p->parts[i].bpart->jobs--;
+    }
+    free(p->parts);
+    p->parts = NULL;
+    p->part_count = 0;
+    p->source = -1;
+}
+
+void broker_promote_abandon(struct broker_promote *p)
+{
+    ASSERT(p->broker->dead);
+    broker_promote_clear(p);
+}
+
+struct broker_promote *broker_promote_free(struct broker_promote *p)
+{
+    if (p == NULL)
+        return NULL;
+    ASSERT(p->out == 0 || p->broker->dead);
+    broker_promote_clear(p);
+    free(p);
+    return NULL;
+}
+
+/* --- the end of it --- */
+
+__attribute__((format(printf, 3, 4))) static void
+broker_promote_end(struct broker_promote *p, enum broker_status status, const char *fmt, ...)
+{
+    struct broker_promote_request *r = p->request;
+    struct broker *b = p->broker;
+    char text[256];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    ASSERT(p->phase != BROKER_PROMOTE_IDLE || r != NULL);
+    if (p->phase != BROKER_PROMOTE_IDLE)
+        broker_log(b, status == BROKER_OK ? 0 : 1, "promotion: %s", text);
+    bool gave_up = status != BROKER_OK && broker_role(b) == BROKER_PROMOTING;
+    p->phase = BROKER_PROMOTE_IDLE;
+    p->round++;
+    p->request = NULL;
+    broker_follow_fetch_end(broker_follow_of(b));
+    broker_promote_clear(p);
+    if (r != NULL) {
+        r->status = status;
+        r->term = p->term;
+        memcpy(r->message, text, sizeof r->message);
+        list_add_tail(&b->ready_promote, &r->priv.ready);
+    }
+    if (gave_up)
+        broker_cluster_gave_up(b->cluster);
+}
+
+void broker_promote_overtaken(struct broker_promote *p)
+{
+    if (p->phase != BROKER_PROMOTE_IDLE)
+        broker_promote_end(p, BROKER_NOT_LEADER, "another broker leads in a greater term");
+    ASSERT(p->phase == BROKER_PROMOTE_IDLE);
+}
+
+/* --- asking --- */
+
+static void broker_promote_keep(struct broker_promote_vote *v)
+{
+    const struct ship_vote *in = &v->call.vote;
+    ASSERT(v->call.kind == SHIP_VOTE);
+    free(v->holdings);
+    v->holdings = calloc(in->count + 1, sizeof *v->holdings);
+    ASSERT(v->holdings != NULL);
+    v->count = in->count;
+    v->position = (struct cluster_mirror){in->records_term, in->records_position};
+    if (in->count > 0)
+        memcpy(v->holdings, in->holdings, in->count * sizeof *v->holdings);
+}
+
+static void broker_promote_answered(struct ship_call *call)
+{
+    struct broker_promote_vote *v = call->ctx;
+    struct broker_promote *p = v->promote;
+    struct ship_link *link = p->broker->env.ship;
+    ASSERT(call == &v->call && call->kind == SHIP_VOTE);
+    ASSERT(v->out && p->out > 0);
+    v->out = false;
+    p->out--;
+    if (call->status == BROKER_OK && v->round == p->round && call->answer_from == v->id) {
+        v->answered = true;
+        v->accepted = call->vote.accepted;
+        if (v->accepted && !call->vote.ask_only)
+            broker_promote_keep(v);
+        if (!v->accepted && call->vote.accepted_term >= p->term &&
+            p->phase != BROKER_PROMOTE_IDLE) {
+            uint32_t above = call->vote.accepted_term;
+            broker_promote_end(p, BROKER_BUSY,
+                               "broker %d has accepted term %u meanwhile: try again", v->id, above);
+        }
+    }
+    link->release(link->ctx, call);
+}
+
+static void broker_promote_ask(struct broker_promote *p, bool ask_only)
+{
+    struct broker *b = p->broker;
+    struct ship_link *link = b->env.ship;
+    struct ship_node self;
+    ASSERT(p->term > 0 && p->count <= REPLICA_COUNT_MAX);
+    broker_node_self(b, &self);
+    p->round++;
+    for (size_t i = 0; i < p->count; i++) {
+        struct broker_promote_vote *v = &p->votes[i];
+        ASSERT(v->promote == p);
+        v->answered = v->accepted = false;
+        v->position = (struct cluster_mirror){0};
+        if (v->out || link == NULL || v->native[0] == '\0')
+            continue;
+        broker_ship_fill(b, &v->call, SHIP_VOTE);
+        v->call.to = v->id;
+        v->call.vote = (struct ship_vote){.term = p->term, .ask_only = ask_only};
+        v->call.vote.incarnation = self.incarnation;
+        memcpy(v->call.vote.native, self.native, sizeof self.native);
+        v->call.timeout_ms = ask_only ? BROKER_PROMOTE_SOUND_MS : BROKER_PROMOTE_VOTE_MS;
+        v->call.done = broker_promote_answered;
+        v->call.ctx = v;
+        v->round = p->round;
+        v->out = true;
+        p->out++;
+        link->send(link->ctx, v->native, &v->call);
+    }
+}
+
+static void broker_promote_know(struct broker_promote *p)
+{
+    const struct cluster_broker *n;
+    ASSERT(p->out == 0);
+    p->count = 0;
+    for (size_t i = 0; (n = broker_cluster_node(p->broker, i)) != NULL; i++) {
+        if (n->id == p->broker->node_id || n->left)
+            continue;
+        struct broker_promote_vote *v = &p->votes[p->count++];
+        ASSERT(!v->out);
+        v->promote = p;
+        v->id = n->id;
+        (void)snprintf(v->native, sizeof v->native, "%s", n->native);
+    }
+}
+
+static uint32_t broker_promote_greatest(const struct broker_promote *p)
+{
+    uint32_t greatest = broker_cluster_term(p->broker);
+    for (size_t i = 0; i < p->count; i++)
+        if (p->votes[i].answered && p->votes[i].call.vote.accepted_term > greatest)
+            greatest = p->votes[i].call.vote.accepted_term;
+    ASSERT(greatest <= CLUSTER_TERM_MAX);
+    return greatest;
+}
+
+static void broker_promote_begin(struct broker_promote *p, uint32_t above)
+{
+    struct broker *b = p->broker;
+    uint32_t greatest = broker_promote_greatest(p);
+    ASSERT(above <= CLUSTER_TERM_MAX);
+    ASSERT(p->phase == BROKER_PROMOTE_IDLE && p->out == 0);
+    broker_promote_know(p);
+    p->term = election_next_term(above > greatest ? above : greatest,
+                                 (uint32_t)b->node_id % ELECTION_SLOTS);
+    p->phase = BROKER_PROMOTE_SOUND;
+    p->until_ms = broker_now(b) + BROKER_PROMOTE_SOUND_MS;
+    p->promised = p->taken = false;
+    if (p->term == 0) {
+        broker_promote_end(p, BROKER_DENIED, "there is no term left");
+        return;
+    }
+    broker_promote_ask(p, true);
+}
+
+void broker_promote_above(struct broker_promote *p, uint32_t term)
+{
+    ASSERT(term <= CLUSTER_TERM_MAX);
+    ASSERT(p->broker->cluster != NULL);
+    if (p->phase == BROKER_PROMOTE_IDLE && p->out == 0 && broker_node_settled(p->broker) &&
+        broker_cluster_position(p->broker).term > 0)
+        broker_promote_begin(p, term);
+}
+
+void broker_promote_self(struct broker_promote *p)
+{
+    ASSERT(p->broker->cluster != NULL);
+    broker_promote_above(p, broker_cluster_term(p->broker));
+}
+
+void broker_promote_request(struct broker *b, struct broker_promote_request *r)
+{
+    struct broker_promote *p = broker_promote_of(b);
+    ASSERT(b->cluster != NULL);
+    ASSERT(r->done != NULL);
+    list_init(&r->priv.ready);
+    r->message[0] = '\0';
+    r->lost = 0;
+    r->status = BROKER_OK;
+    r->term = broker_cluster_term(b);
+    if (broker_leads(b)) {
+        (void)snprintf(r->message, sizeof r->message, "this broker leads already");
+        list_add_tail(&b->ready_promote, &r->priv.ready);
+        return;
+    }
+    if (broker_cluster_position(b).term == 0) { /* it knows no topic: all of them would go */
+        r->status = BROKER_DENIED;
+        (void)snprintf(r->message, sizeof r->message,
+                       "this broker has no records of the cluster yet: start its leader first");
+        list_add_tail(&b->ready_promote, &r->priv.ready);
+        return;
+    }
+    if (p->phase != BROKER_PROMOTE_IDLE || p->out > 0 || b->stopping || !broker_node_settled(b)) {
+        r->status = b->stopping ? BROKER_STOPPING : BROKER_BUSY;
+        (void)snprintf(r->message, sizeof r->message, "a promotion is under way");
+        list_add_tail(&b->ready_promote, &r->priv.ready);
+        return;
+    }
+    p->request = r;
+    broker_promote_begin(p, broker_cluster_term(b));
+}
+
+/* --- records --- */
+
+static bool broker_promote_newer(const struct cluster_mirror *a, const struct cluster_mirror *b)
+{
+    ASSERT(a->term <= CLUSTER_TERM_MAX && b->term <= CLUSTER_TERM_MAX);
+    return a->term != b->term ? a->term > b->term : a->position > b->position;
+}
+
+static void broker_promote_mirrored(struct broker_mirror *m, int result)
+{
+    struct broker_promote *p = m->ctx;
+    ASSERT(p->mirroring);
+    p->mirroring = false;
+    if (result == 0)
+        broker_cluster_mirrored(p->broker, p->position.term, p->position.position);
+}
+
+static void broker_promote_recorded(struct ship_call *call)
+{
+    struct broker_promote *p = call->ctx;
+    struct ship_link *link = p->broker->env.ship;
+    const struct ship_records *in = &call->records;
+    ASSERT(p->records_out && call == &p->records);
+    p->records_out = false;
+    p->out--;
+    if (call->status == BROKER_OK && p->phase == BROKER_PROMOTE_RECORDS && call->term == p->term) {
+        struct coord_changes from = {.revision = in->revision, .whole = in->whole};
+        for (size_t i = 0; i < in->count; i++)
+            coord_changes_add(&from, in->records[i].key, in->records[i].value);
+        p->mirroring = true;
+        p->mirror = (struct broker_mirror){.done = broker_promote_mirrored, .ctx = p};
+        int r = broker_mirror(p->broker, &p->mirror, &from);
+        coord_changes_deinit(&from);
+        if (r != 0)
+            broker_promote_mirrored(&p->mirror, r == BROKER_MIRROR_SAME ? 0 : r);
+    }
+    link->release(link->ctx, call);
+}
+
+/* True when our records are as new as any voter's; else asks for those of the newest. */
+static bool broker_promote_records(struct broker_promote *p)
+{
+    struct broker *b = p->broker;
+    struct ship_link *link = b->env.ship;
+    struct cluster_mirror own = broker_cluster_position(b);
+    const struct broker_promote_vote *best = NULL;
+    ASSERT(p->phase == BROKER_PROMOTE_RECORDS);
+    if (p->records_out || p->mirroring)
+        return false;
+    for (size_t i = 0; i < p->count; i++)
+        if (p->votes[i].accepted &&
+            broker_promote_newer(&p->votes[i].position, best == NULL ? &own : &best->position))
+            best = &p->votes[i];
+    if (best == NULL || link == NULL)
+        return true;
+    broker_log(b, 0, "promotion: broker %d has newer records", best->id);
+    p->position = best->position;
+    broker_ship_fill(b, &p->records, SHIP_RECORDS);
+    p->records.to = best->id;
+    p->records.term = p->term;
+    p->records.records = (struct ship_records){.since = -1};
+    p->records.timeout_ms = BROKER_PROMOTE_VOTE_MS;
+    p->records.done = broker_promote_recorded;
+    p->records.ctx = p;
+    p->records_out = true;
+    p->out++;
+    link->send(link->ctx, best->native, &p->records);
+    return false;
+}
+
+/* --- deciding --- */
+
+static bool broker_promote_forced(const struct broker_promote *p)
+{
+    ASSERT(p->phase != BROKER_PROMOTE_IDLE);
+    return p->request != NULL && p->request->force;
+}
+
+static struct ship_holding *broker_promote_held(struct ship_holding *v, size_t count,
+                                                const struct bpart *bp)
+{
+    ASSERT(bp->topic != NULL);
+    ASSERT(v != NULL || count == 0);
+    for (size_t i = 0; i < count; i++)
+        if (v[i].partition == bp->index &&
+            memcmp(v[i].topic, bp->topic->record.id, sizeof v[i].topic) == 0)
+            return &v[i];
+    return NULL;
+}
+
+static void broker_promote_decide_part(struct broker_promote *p, struct bpart *bp,
+                                       struct ship_holding *own, size_t own_count)
+{
+    struct election_answer answers[REPLICA_COUNT_MAX];
+    struct broker_promote_part *d = &p->parts[p->part_count];
+    struct ship_holding *h = broker_promote_held(own, own_count, bp);
+    size_t n = 0;
+    ASSERT(p->part_count < p->broker->partition_count);
+    answers[n++] = (struct election_answer){
+        .id = p->broker->node_id,
+        .promised = h != NULL,
+        .holding = h != NULL ? *h : (struct ship_holding){.end = -1, .reached = -1}};
+    for (size_t i = 0; i < p->count; i++) {
+        h = p->votes[i].accepted ? broker_promote_held(p->votes[i].holdings, p->votes[i].count, bp)
+                                 : NULL;
+        answers[n++] = (struct election_answer){
+            .id = p->votes[i].id,
+            .promised = h != NULL,
+            .holding = h != NULL ? *h : (struct ship_holding){.end = -1, .reached = -1}};
+    }
+    struct election_case c = {.candidate = p->broker->node_id,
+                              .replicas = bp->replica->record.replicas,
+                              .min_insync = (uint32_t)bp->topic->limits.min_insync,
+                              .answers = answers,
+                              .count = n};
+    d->bpart = bp;
+    election_decide(&c, &d->result);
+    bp->jobs++;
+    p->part_count++;
+}
+
+static bool broker_promote_judge(struct broker_promote *p)
+{
+    struct broker *b = p->broker;
+    size_t short_count = 0, nobody = 0;
+    int64_t lost = 0;
+    ASSERT(p->phase == BROKER_PROMOTE_VOTE || p->phase == BROKER_PROMOTE_RECORDS);
+    for (size_t i = 0; i < p->part_count; i++) {
+        const struct election_result *r = &p->parts[i].result;
+        short_count += r->status == ELECTION_SHORT;
+        nobody += r->status == ELECTION_NOBODY;
+        lost += r->lost;
+    }
+    ASSERT(short_count + nobody <= p->part_count);
+    if (p->request != NULL)
+        p->request->lost = lost;
+    if (short_count > 0 && !broker_promote_forced(p)) {
+        broker_promote_end(p, BROKER_NOT_ENOUGH_REPLICAS,
+                           "%zu of %zu partitions have too few promises: replicas that may hold "
+                           "more did not answer. With --force at least %lld committed records are "
+                           "lost, and what only those replicas hold",
+                           short_count, p->part_count, (long long)lost);
+        return false;
+    }
+    if (short_count > 0)
+        broker_log(b, 2, "promotion by force: %zu of %zu partitions may lose records", short_count,
+                   p->part_count);
+    if (nobody > 0)
+        broker_log(b, 1,
+                   "promotion: %zu partitions have no replica among those that answer: they "
+                   "have no leader until one comes back and is promoted",
+                   nobody);
+    return true;
+}
+
+static void broker_promote_decide(struct broker_promote *p)
+{
+    struct broker *b = p->broker;
+    struct ship_holding *own CLEANUP(cleanup_free) = NULL;
+    size_t own_count = 0;
+    ASSERT(p->phase == BROKER_PROMOTE_RECORDS && p->parts == NULL);
+    broker_vote_holdings(b, &own, &own_count);
+    p->parts = calloc(b->partition_count + 1, sizeof *p->parts);
+    ASSERT(p->parts != NULL);
+    for (size_t i = 0; i < b->topic_count; i++)
+        for (int32_t k = 0; !b->sorted[i]->deleting && k < b->sorted[i]->record.partitions; k++) {
+            struct bpart *bp = b->sorted[i]->parts[k];
+            if (bp->replica != NULL && bp->replica->revision >= 0)
+                broker_promote_decide_part(p, bp, own, own_count);
+        }
+    if (!broker_promote_judge(p))
+        return;
+    p->phase = BROKER_PROMOTE_FETCH;
+    p->until_ms = broker_now(b) + BROKER_PROMOTE_FETCH_MS;
+}
+
+/* --- fetching --- */
+
+/* Its log is that of the best of the voters: not longer either, what is behind may be another's. */
+static bool broker_promote_has(const struct broker_promote *p, const struct broker_promote_part *d)
+{
+    ASSERT(d->bpart != NULL);
+    return d->fetched || d->result.best == p->broker->node_id || d->result.best < 0 ||
+           d->bpart->state == BPART_GONE;
+}
+
+static const char *broker_promote_native(const struct broker_promote *p, int32_t id)
+{
+    ASSERT(id >= 0);
+    ASSERT(p->count <= REPLICA_COUNT_MAX);
+    for (size_t i = 0; i < p->count; i++)
+        if (p->votes[i].id == id)
+            return p->votes[i].native;
+    return "";
+}
+
+/* Everything is on the disk, also where durability=os: a leader must not lose what it was elected
+ * for. */
+static bool broker_promote_synced(struct broker_promote *p)
+{
+    bool all = true;
+    ASSERT(p->phase == BROKER_PROMOTE_FETCH);
+    ASSERT(p->source < 0);
+    for (size_t i = 0; i < p->part_count; i++) {
+        struct bpart *bp = p->parts[i].bpart;
+        if (bp->state != BPART_ONLINE || bp->part->durable >= bp->part->reserved)
+            continue;
+        all = false;
+        if (bp->flush)
+            continue;
+        bp->flush = true;
+        if (list_linked(&bp->due)) /* perhaps for a round that does not sync */
+            list_remove(&bp->due);
+        bpart_due(bp);
+    }
+    return all;
+}
+
+/* A fetch that goes on has time. */
+static void broker_promote_progress(struct broker_promote *p)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < p->part_count; i++)
+        if (p->parts[i].bpart->part != NULL)
+            sum += p->parts[i].bpart->part->reserved;
+    ASSERT(p->phase == BROKER_PROMOTE_FETCH);
+    if (sum != p->fetched)
+        p->until_ms = broker_now(p->broker) + BROKER_PROMOTE_FETCH_MS;
+    p->fetched = sum;
+}
+
+static void broker_promote_fetch(struct broker_promote *p)
+{
+    struct broker_follow *f = broker_follow_of(p->broker);
+    bool busy = false;
+    ASSERT(p->phase == BROKER_PROMOTE_FETCH);
+    ASSERT(p->parts != NULL);
+    for (size_t i = 0; i < p->part_count; i++) {
+        struct broker_promote_part *d = &p->parts[i];
+        if (d->result.best != p->source || d->result.best < 0 || d->fetched)
+            continue;
+        d->fetched = broker_follow_fetched(f, d->bpart, d->result.end);
+        busy = busy || !d->fetched;
+    }
+    broker_promote_progress(p);
+    if (broker_now(p->broker) >= p->until_ms) {
+        broker_promote_end(p, BROKER_TIMED_OUT,
+                           "broker %d does not give what it holds: promote again", p->source);
+        return;
+    }
+    if (busy && p->source >= 0)
+        return;
+    broker_follow_fetch_end(f);
+    p->source = -1;
+    for (size_t i = 0; i < p->part_count && p->source < 0; i++)
+        if (!broker_promote_has(p, &p->parts[i]))
+            p->source = p->parts[i].result.best;
+    if (p->source < 0) {
+        if (broker_promote_synced(p))
+            p->phase = BROKER_PROMOTE_TAKE;
+        return;
+    }
+    broker_log(p->broker, 0, "promotion: fetching what only broker %d holds", p->source);
+    for (size_t i = 0; i < p->part_count; i++)
+        if (p->parts[i].result.best == p->source && !broker_promote_has(p, &p->parts[i]))
+            p->parts[i].bpart->replica->fetch_from = p->source;
+    broker_follow_fetch(f, p->source, broker_promote_native(p, p->source), p->term);
+}
+
+/* --- taking --- */
+
+static void broker_promote_take(struct broker_promote *p)
+{
+    struct broker *b = p->broker;
+    struct coord_changes changes = {0};
+    struct buf *keys = calloc(p->part_count + 1, sizeof *keys);
+    struct buf *values = calloc(p->part_count + 1, sizeof *values);
+    ASSERT(p->phase == BROKER_PROMOTE_TAKE && p->term > 0);
+    ASSERT(keys != NULL && values != NULL && broker_role(b) == BROKER_PROMOTING);
+    for (size_t i = 0; i < p->part_count; i++) {
+        const struct broker_promote_part *d = &p->parts[i];
+        struct cluster_part record = d->bpart->replica->record;
+        if (d->bpart->state == BPART_GONE)
+            continue;
+        record.leader = d->result.status == ELECTION_NOBODY ? -1 : b->node_id;
+        record.leader_epoch = cluster_epoch(p->term, 1);
+        if (record.leader >= 0) {
+            record.isr = d->result.isr;
+            record.elr = (struct replica_ids){0};
+        }
+        cluster_part_key(d->bpart->topic->record.id, d->bpart->index, &keys[i]);
+        cluster_part_encode(&record, &values[i]);
+        coord_changes_add(&changes, buf_slice(&keys[i]), buf_slice(&values[i]));
+    }
+    broker_cluster_take(b->cluster, p->term, 1, &changes);
+    coord_changes_deinit(&changes);
+    for (size_t i = 0; i < p->part_count; i++) {
+        buf_deinit(&keys[i]);
+        buf_deinit(&values[i]);
+    }
+    free(keys);
+    free(values);
+}
+
+/* --- the turn --- */
+
+static bool broker_promote_all(const struct broker_promote *p)
+{
+    ASSERT(p->count <= REPLICA_COUNT_MAX);
+    for (size_t i = 0; i < p->count; i++)
+        if (p->votes[i].out)
+            return false;
+    return true;
+}
+
+/* So many promises would do for every partition. */
+static bool broker_promote_enough(const struct broker *b, size_t would)
+{
+    ASSERT(would >= 1);
+    ASSERT(b->topic_count == b->topics.count);
+    for (size_t i = 0; i < b->topic_count; i++)
+        for (int32_t k = 0; k < b->sorted[i]->record.partitions; k++) {
+            const struct bpart *p = b->sorted[i]->parts[k];
+            if (p->replica == NULL || p->replica->revision < 0 ||
+                !replica_ids_has(&p->replica->record.replicas, b->node_id))
+                continue;
+            size_t replicas = p->replica->record.replicas.count;
+            size_t min = (size_t)p->topic->limits.min_insync;
+            min = min < 1 ? 1 : min > replicas ? replicas : min;
+            if (would < replicas - min + 1)
+                return false;
+        }
+    return would > 0;
+}
+
+static void broker_promote_sounded(struct broker_promote *p)
+{
+    size_t would = 1;
+    ASSERT(p->phase == BROKER_PROMOTE_SOUND);
+    if (!broker_promote_all(p) && broker_now(p->broker) < p->until_ms)
+        return;
+    for (size_t i = 0; i < p->count; i++)
+        would += p->votes[i].accepted;
+    ASSERT(would <= p->count + 1);
+    if (!broker_promote_enough(p->broker, would) && !broker_promote_forced(p)) {
+        broker_promote_end(p, BROKER_NOT_ENOUGH_REPLICAS,
+                           "only %zu of %zu brokers would promise term %u; nothing was changed. "
+                           "Start the others, or say --force, which may lose what only they hold",
+                           would, p->count + 1, p->term);
+        return;
+    }
+    p->phase = BROKER_PROMOTE_VOTE;
+    p->until_ms = broker_now(p->broker) + BROKER_PROMOTE_VOTE_MS;
+    broker_cluster_promoting(p->broker->cluster);
+}
+
+static void broker_promote_voting(struct broker_promote *p)
+{
+    struct broker *b = p->broker;
+    const struct cluster_vote *held = broker_cluster_held(b);
+    struct ship_node self;
+    ASSERT(p->phase == BROKER_PROMOTE_VOTE || p->phase == BROKER_PROMOTE_RECORDS);
+    ASSERT(p->term > 0);
+    broker_node_self(b, &self);
+    struct cluster_vote vote = {
+        .term = p->term, .candidate = b->node_id, .incarnation = self.incarnation};
+    if (held->term > p->term) {
+        broker_promote_end(p, BROKER_BUSY, "term %u was promised meanwhile: try again", held->term);
+        return;
+    }
+    if (held->term < p->term) {
+        (void)broker_cluster_promise(b->cluster, &vote);
+        return;
+    }
+    if (!p->promised) {
+        p->promised = true;
+        broker_promote_ask(p, false);
+    }
+    if ((!broker_promote_all(p) && broker_now(b) < p->until_ms) || !broker_vote_still(b))
+        return;
+    p->phase = BROKER_PROMOTE_RECORDS;
+    p->until_ms = broker_now(b) + BROKER_PROMOTE_VOTE_MS;
+}
+
+void broker_promote_run(struct broker_promote *p)
+{
+    uint32_t held = broker_cluster_held(p->broker)->term;
+    ASSERT((unsigned)p->phase <= BROKER_PROMOTE_TAKE);
+    if (p->phase > BROKER_PROMOTE_VOTE && held > p->term) {
+        broker_promote_end(p, BROKER_BUSY, "term %u was promised meanwhile: try again", held);
+        return;
+    }
+    switch (p->phase) {
+    case BROKER_PROMOTE_IDLE:
+        return;
+    case BROKER_PROMOTE_SOUND:
+        broker_promote_sounded(p);
+        return;
+    case BROKER_PROMOTE_VOTE:
+        broker_promote_voting(p);
+        return;
+    case BROKER_PROMOTE_RECORDS:
+        if (broker_now(p->broker) >= p->until_ms)
+            broker_promote_end(
+                p, BROKER_TIMED_OUT,
+                "the broker with the newest records does not give them: promote again");
+        else if (broker_promote_records(p) && broker_vote_still(p->broker))
+            broker_promote_decide(p);
+        return;
+    case BROKER_PROMOTE_FETCH:
+        broker_promote_fetch(p);
+        return;
+    case BROKER_PROMOTE_TAKE:
+        if (!p->taken && !broker_cluster_taking(p->broker->cluster)) {
+            p->taken = true;
+            broker_promote_take(p);
+        }
+        if (broker_role(p->broker) == BROKER_LEADING)
+            broker_promote_end(p, BROKER_OK, "broker %d leads in term %u", p->broker->node_id,
+                               p->term);
+        return;
+    }
+    ASSERT(false);
+}
+
+int64_t broker_promote_next_ms(const struct broker_promote *p)
+{
+    ASSERT(p->broker != NULL);
+    return p->phase == BROKER_PROMOTE_IDLE ? INT64_MAX : broker_now(p->broker) + 20;
+}
+
+bool broker_promote_quiet(const struct broker_promote *p)
+{
+    ASSERT(p->out <= REPLICA_COUNT_MAX);
+    return p->out == 0;
+}

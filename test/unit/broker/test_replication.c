@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Two and three brokers in one process: a follower that joins, acks=all, promotion, a leader that
+ * comes back.
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/base/cleanup.h"
+#include "test/unit/broker/cluster_world.h"
+
+static struct world w;
+
+static void setup(void)
+{
+    world_init(&w, 1, 3);
+}
+
+static void teardown(void)
+{
+    world_deinit(&w);
+}
+
+static void create(int id, const char *topic, const char *min_insync)
+{
+    struct rig_admin a;
+    rig_admin_init(&a, BROKER_TOPIC_CREATE, topic);
+    a.req.partitions = 1;
+    a.req.replication = -1;
+    rig_admin_config(&a, "min.insync.replicas", min_insync);
+    rig_admin_start(&w.nodes[id].rig, &a);
+    for (int i = 0; a.done == 0 && i < 100; i++)
+        world_run(&w, 10);
+    ck_assert_msg(a.req.status == BROKER_OK, "%s", a.req.message);
+}
+
+/* One record with acks=all; BROKER_OK wanted. */
+static int64_t put(int id, const char *topic, uint64_t tag)
+{
+    struct rig_batch b = {.tag = tag};
+    enum broker_status s = BROKER_LOADING;
+    int64_t offset = -1;
+    for (int tries = 0; s != BROKER_OK && tries < 50; tries++) {
+        struct rig_produce *p = world_produce(&w, id, topic, -1, &b);
+        for (int i = 0; p->done == 0 && i < 1000; i++)
+            world_run(&w, 20);
+        ck_assert_uint_eq(p->done, 1);
+        s = p->items[0].status;
+        offset = p->items[0].base_offset;
+        rig_produce_free(p);
+        if (s != BROKER_OK)
+            world_run(&w, 100);
+    }
+    ck_assert_int_eq(s, BROKER_OK);
+    return offset;
+}
+
+static void same(int a, int b, const char *topic)
+{
+    struct buf x CLEANUP(buf_deinit) = {0}, y CLEANUP(buf_deinit) = {0};
+    rig_read_all(&w.nodes[a].rig, topic, 0, 0, &x);
+    rig_read_all(&w.nodes[b].rig, topic, 0, 0, &y);
+    ck_assert_uint_gt(x.size, 0);
+    ck_assert_uint_eq(x.size, y.size);
+    ck_assert_mem_eq(x.p, y.p, x.size);
+}
+
+START_TEST(follower_joins)
+{
+    world_start(&w, 1);
+    create(1, "t", "1");
+    for (uint64_t i = 0; i < 20; i++)
+        put(1, "t", i);
+    world_start(&w, 2);
+    world_wait_isr(&w, "t", 2, 30000);
+    ck_assert_int_eq(world_leader(&w), 1);
+    for (uint64_t i = 20; i < 40; i++)
+        put(1, "t", i);
+    world_run(&w, 2000);
+    same(1, 2, "t");
+    struct rig_batch b = {.tag = 7};
+    struct rig_produce *p = world_produce(&w, 2, "t", 1, &b);
+    world_run(&w, 100);
+    ck_assert_int_eq(p->items[0].status, BROKER_NOT_LEADER);
+    rig_produce_free(p);
+}
+END_TEST
+
+START_TEST(leader_dies)
+{
+    world_start(&w, 1);
+    create(1, "t", "2");
+    world_start(&w, 2);
+    world_start(&w, 3);
+    world_wait_isr(&w, "t", 3, 30000);
+    for (uint64_t i = 0; i < 30; i++)
+        put(1, "t", i);
+    world_kill(&w, 1);
+    world_run(&w, 1000);
+    ck_assert_int_eq(world_leader(&w), 0);
+    enum broker_status s = world_promote(&w, 2, false);
+    ck_assert_msg(s == BROKER_OK, "%d: %s", s, w.said);
+    ck_assert_int_eq(world_leader(&w), 2);
+    world_wait_isr(&w, "t", 2, 30000);
+    for (uint64_t i = 30; i < 60; i++)
+        ck_assert_int_eq(put(2, "t", i), (int64_t)i);
+    world_start(&w, 1);
+    world_wait_isr(&w, "t", 3, 60000);
+    ck_assert_int_eq(world_leader(&w), 2);
+    world_run(&w, 2000);
+    same(2, 1, "t");
+    same(2, 3, "t");
+}
+END_TEST
+
+START_TEST(leader_restarts)
+{
+    world_start(&w, 1);
+    create(1, "t", "2");
+    world_start(&w, 2);
+    world_wait_isr(&w, "t", 2, 30000);
+    for (uint64_t i = 0; i < 10; i++)
+        put(1, "t", i);
+    for (int k = 0; k < 3; k++) {
+        world_kill(&w, 1);
+        world_run(&w, 500);
+        world_start(&w, 1);
+        world_wait_leader(&w, 30000);
+        ck_assert_int_eq(world_leader(&w), 1);
+        world_wait_isr(&w, "t", 2, 60000);
+        put(1, "t", 100 + (uint64_t)k);
+    }
+    world_run(&w, 2000);
+    same(1, 2, "t");
+}
+END_TEST
+
+/* Too few promises: nothing changes; by force it leads. */
+START_TEST(too_few)
+{
+    world_start(&w, 1);
+    create(1, "t", "1");
+    world_start(&w, 2);
+    world_wait_isr(&w, "t", 2, 30000);
+    put(1, "t", 1);
+    world_kill(&w, 1);
+    world_run(&w, 500);
+    ck_assert_int_eq(world_promote(&w, 2, false), BROKER_NOT_ENOUGH_REPLICAS);
+    ck_assert_int_eq(world_leader(&w), 0);
+    ck_assert_int_eq(world_promote(&w, 2, true), BROKER_OK);
+    ck_assert_int_eq(put(2, "t", 2), 1);
+}
+END_TEST
+
+/* A planned hand-over loses nothing. */
+START_TEST(hand_over)
+{
+    world_start(&w, 1);
+    create(1, "t", "1");
+    world_start(&w, 2);
+    world_wait_isr(&w, "t", 2, 30000);
+    for (uint64_t i = 0; i < 10; i++)
+        put(1, "t", i);
+    enum broker_status s = world_promote(&w, 2, false);
+    ck_assert_msg(s == BROKER_OK, "%d: %s", s, w.said);
+    ck_assert_int_eq(world_leader(&w), 2);
+    ck_assert_int_eq(put(2, "t", 10), 10);
+    world_wait_isr(&w, "t", 2, 60000);
+    world_run(&w, 2000);
+    same(2, 1, "t");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("replication");
+    TCase *c = tcase_create("replication");
+    tcase_set_timeout(c, 60);
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_test(c, follower_joins);
+    tcase_add_test(c, leader_dies);
+    tcase_add_test(c, leader_restarts);
+    tcase_add_test(c, too_few);
+    tcase_add_test(c, hand_over);
+    suite_add_tcase(s, c);
+    return rig_main(s);
+}
