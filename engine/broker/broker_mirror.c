@@ -36,6 +36,7 @@ static struct slice broker_mirror_rest(struct slice key, const char *prefix)
 static bool broker_mirror_legal(struct slice key, struct slice value)
 {
     struct catalog_topic record = {0};
+    ASSERT(value.p != NULL || value.size == 0);
     if (!coord_change_legal(key, value) || !cluster_mirrored(key))
         return false;
     struct slice name = broker_mirror_rest(key, BROKER_MIRROR_TOPICS);
@@ -65,6 +66,7 @@ static bool broker_mirror_keeps(const struct topic *t, struct slice value)
 {
     struct catalog_topic record = {0};
     ASSERT(t->record.partitions > 0);
+    ASSERT(value.p != NULL || value.size == 0);
     if (t->deleting || value.p == NULL)
         return false;
     int r = catalog_decode(value, &record);
@@ -87,6 +89,7 @@ bool broker_gone(const struct broker *b, struct slice name, int64_t *revision)
     struct slice value;
     ASSERT(revision != NULL);
     broker_gone_key(name, &key);
+    ASSERT(key.size > strlen(CLUSTER_GONE));
     return coord_get(b->coord, buf_slice(&key), &value, revision) == 0;
 }
 
@@ -101,6 +104,7 @@ static void broker_mirror_gone(const struct broker *b, struct coord_changes *l, 
         if (t == NULL || broker_mirror_keeps(t, l->v[i].value))
             continue;
         struct catalog_topic record = t->record;
+        ASSERT(record.partitions > 0);
         record.state = CATALOG_DELETING;
         record.configs = (struct config_topic){0};
         struct buf value CLEANUP(buf_deinit) = {0}, key CLEANUP(buf_deinit) = {0};
@@ -125,7 +129,8 @@ static void broker_mirror_done(struct coord_put *put, int result)
     struct broker_mirror *m = put->ctx;
     struct broker *b = m->priv.broker;
     struct coord_changes *l = &m->priv.changes;
-    ASSERT(put == &m->priv.put && l->count > 0 && b->mirroring);
+    ASSERT(put == &m->priv.put && l->count > 0);
+    ASSERT(b->mirroring);
     b->mirroring = false;
     for (unsigned pass = 0; result == 0 && pass < 2; pass++) /* what goes, goes first */
         for (size_t i = 0; i < l->count; i++)
@@ -138,7 +143,8 @@ static void broker_mirror_done(struct coord_put *put, int result)
 int broker_mirror(struct broker *b, struct broker_mirror *m, const struct coord_changes *from)
 {
     struct buf text CLEANUP(buf_deinit) = {0};
-    ASSERT(m->done != NULL && !b->dead);
+    ASSERT(m->done != NULL);
+    ASSERT(!b->dead && b->coord != NULL);
     for (size_t i = 0; i < from->count; i++)
         if (!broker_mirror_legal(from->v[i].key, from->v[i].value))
             return BROKER_MIRROR_BAD;
@@ -167,6 +173,7 @@ static void broker_apply_remains(struct broker *b, struct slice name, struct cat
                                  int64_t revision)
 {
     ASSERT(broker_find_topic(b, name) == NULL);
+    ASSERT(record->partitions > 0 && revision >= 0);
     if (map_get(&b->ids, slice_of(record->id, sizeof record->id)) != NULL) {
         random_entropy(record->id, sizeof record->id); /* it is not asked for any more */
         ASSERT(map_get(&b->ids, slice_of(record->id, sizeof record->id)) == NULL);
@@ -216,6 +223,7 @@ static void broker_apply_add(struct broker *b, struct slice name, struct catalog
 {
     const struct topic *other = map_get(&b->ids, slice_of(record->id, sizeof record->id));
     ASSERT(record->state == CATALOG_LIVE);
+    ASSERT(broker_find_topic(b, name) == NULL);
     if (other == NULL)
         broker_add_topic(b, name, record, revision);
     else
@@ -316,6 +324,7 @@ void broker_catalogue_lead(struct broker *b)
 {
     struct broker_lead l = {.broker = b};
     ASSERT(b->coord != NULL);
+    ASSERT(!b->dead);
     b->mirrors = false;
     coord_each(b->coord, slice_str(BROKER_MIRROR_TOPICS), broker_lead_topic, &l);
     for (size_t at = 0; at < l.names.size; at += strlen((const char *)l.names.p + at) + 1)
@@ -349,5 +358,6 @@ int32_t broker_cluster_size(struct broker *b)
         coord_each(b->coord, slice_str(CLUSTER_BROKERS), broker_cluster_count, &b->brokers);
     }
     coord_changes_deinit(&news);
+    ASSERT(b->brokers >= 0);
     return b->brokers > 0 ? b->brokers : 1;
 }

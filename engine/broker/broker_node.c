@@ -7,6 +7,8 @@
  * when nothing waits for the disk any more, with it. A start that finds no mark and another boot id
  * knows that the system went down under the run before: what was written and not synced is lost.
  * Boot ids that are not known count as others. That stays written until a registration has told it.
+ * A folder restored from a snapshot has lost what came later: it is another folder, with another
+ * id, and the file that says so goes when that is written.
  *
  * Whoever registers or leads waits for broker_node_settled: until the mark is gone from the disk, a
  * power loss would look like a clean end. What is durable in __meta later says that it is.
@@ -17,8 +19,10 @@
 #include <stdio.h>
 
 #include "engine/base/assert.h"
+#include "engine/base/cleanup.h"
 #include "engine/base/random.h"
 #include "engine/broker/broker_priv.h"
+#include "engine/broker/snapshot.h"
 
 static bool broker_node_boot_known(const uint8_t boot[16])
 {
@@ -35,6 +39,27 @@ static bool broker_node_lost(const struct broker *b, const struct cluster_seat *
     return !seat->clean && !(broker_node_boot_known(boot) && memcmp(seat->boot, boot, 16) == 0);
 }
 
+/* The folder came out of a snapshot. */
+static bool broker_node_restored(struct broker *b)
+{
+    struct buf path CLEANUP(buf_deinit) = {0}, text CLEANUP(buf_deinit) = {0};
+    ASSERT(!b->node.busy);
+    state_path(&path, b->dir, SNAPSHOT_RESTORED);
+    int r = io_read_file(b->io, (const char *)path.p, 4096, &text);
+    return r != IO_MISSING; /* if in doubt, it did */
+}
+
+/* Should a crash forget this, the next start takes one more id. */
+static void broker_node_unmark(struct broker *b)
+{
+    struct buf path CLEANUP(buf_deinit) = {0};
+    ASSERT(b->node.saved && b->node.restored);
+    b->node.restored = false;
+    state_path(&path, b->dir, SNAPSHOT_RESTORED);
+    if (io_unlink(b->io, (const char *)path.p) != 0 || io_sync_dir(b->io, b->dir) != 0)
+        broker_log(b, 1, "the file `restored` could not be removed");
+}
+
 static void broker_node_write(struct broker *b);
 
 static void broker_node_done(struct coord_op *op, int result)
@@ -42,8 +67,11 @@ static void broker_node_done(struct coord_op *op, int result)
     struct broker *b = op->ctx;
     struct broker_seat *n = &b->node;
     ASSERT(n->busy && op == &n->op);
+    ASSERT(n->value.size > 0);
     n->busy = false;
     n->saved = result == 0;
+    if (n->saved && n->restored && !b->dead)
+        broker_node_unmark(b);
     if (n->saved && n->again && !b->stopping)
         broker_node_write(b);
 }
@@ -54,6 +82,7 @@ static void broker_node_write(struct broker *b)
     struct slice old, key = slice_str(CLUSTER_SEAT_KEY);
     int64_t revision;
     ASSERT(!n->busy);
+    ASSERT(n->seat.unclean || n->seat.told == -1);
     n->again = false;
     buf_reset(&n->value);
     cluster_seat_encode(&n->seat, &n->value);
@@ -75,12 +104,14 @@ void broker_node_open(struct broker *b)
     struct slice value;
     int64_t revision;
     ASSERT(!n->busy && !n->saved);
+    ASSERT(!n->stopping && n->op.done == NULL);
     bool there = coord_get(b->coord, slice_str(CLUSTER_SEAT_KEY), &value, &revision) == 0;
     if (there && cluster_seat_decode(value, &n->seat) != 0) {
         broker_log(b, 1, "the record of this folder cannot be read and is made anew");
         there = false;
     }
-    if (!there) {
+    n->restored = broker_node_restored(b);
+    if (!there || n->restored) {
         n->seat = (struct cluster_seat){.told = -1};
         random_entropy(n->seat.folder, sizeof n->seat.folder);
     } else if (broker_node_lost(b, &n->seat)) {
@@ -95,6 +126,7 @@ void broker_node_open(struct broker *b)
 void broker_node_periodic(struct broker *b)
 {
     ASSERT(!b->stopping);
+    ASSERT(b->node.op.done != NULL);
     if (!b->node.saved && !b->node.busy && !b->disk_full)
         broker_node_write(b);
 }
@@ -143,6 +175,7 @@ void broker_node_told(struct broker *b, int64_t broker_epoch)
 {
     struct broker_seat *n = &b->node;
     ASSERT(broker_epoch >= 0);
+    ASSERT(n->op.done != NULL);
     if (!n->seat.unclean || n->seat.told >= 0)
         return;
     n->seat.told = broker_epoch;
@@ -160,7 +193,8 @@ static void broker_node_text(const char *from, char to[SHIP_HOST_MAX])
 
 void broker_node_self(const struct broker *b, struct ship_node *out)
 {
-    ASSERT(out != NULL && b->node_id >= 0);
+    ASSERT(out != NULL);
+    ASSERT(b->node_id >= 0 && b->env.kafka_port >= 0);
     *out = (struct ship_node){
         .id = b->node_id, .incarnation = b->incarnation, .kafka_port = b->env.kafka_port};
     memcpy(out->folder, b->node.seat.folder, sizeof out->folder);

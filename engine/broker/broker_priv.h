@@ -161,6 +161,7 @@ struct broker_seat { /* broker_node.c: the record node/seat */
     bool busy;
     bool again;    /* it changed while it was written */
     bool saved;    /* what was written at the start is durable */
+    bool restored; /* the file that says the folder is another one is still there */
     bool stopping; /* the mark of a clean end was tried */
 };
 
@@ -377,15 +378,15 @@ void broker_load_dynamic_configs(struct broker *b);
 /* broker_quota.c */
 void broker_quota_alter(struct broker *b, struct broker_admin *a);
 void broker_load_quotas(struct broker *b);
+/* The record of an entity says this now; p NULL: it is gone. */
+void broker_quota_apply(struct broker *b, struct slice entity, struct slice value);
+
 /* broker_snapshot.c */
 void broker_snapshot(struct broker *b, struct broker_admin *a);
 void broker_snapshot_run(struct broker *b);
 int64_t broker_snapshot_next_ms(const struct broker *b);
 /* The broker is being freed, and no job is out. */
 void broker_snapshot_abandon(struct broker *b);
-
-/* The record of an entity says this now; p NULL: it is gone. */
-void broker_quota_apply(struct broker *b, struct slice entity, struct slice value);
 
 /* broker_open.c: the data folder, from its lock to its catalogue. 0, BROKER_OPEN_* or -errno. */
 int broker_open_folder(struct broker *b) MUST_CHECK;

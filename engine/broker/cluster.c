@@ -31,6 +31,7 @@ static struct cluster_reader cluster_read(struct slice in)
 static const uint8_t *cluster_take(struct cluster_reader *r, size_t size)
 {
     ASSERT(size > 0);
+    ASSERT(!r->good || r->rest.p != NULL);
     if (!r->good || r->rest.size < size) {
         r->good = false;
         return NULL;
@@ -368,6 +369,7 @@ static void cluster_index_key(const char *prefix, const uint8_t topic_id[16], in
 {
     char text[CLUSTER_ID_CHARS + 1];
     ASSERT(index >= 0);
+    ASSERT(topic_id != NULL);
     catalog_id_text(topic_id, text);
     buf_printf(out, "%s%s/%d", prefix, text, index);
 }

@@ -104,6 +104,7 @@ size_t coord_count(const struct coord *c)
 {
     ASSERT(c != NULL);
     ASSERT(c->live_count <= c->map.count);
+    ASSERT(c->grave_count <= c->map.count - c->live_count);
     return c->live_count;
 }
 
@@ -356,6 +357,7 @@ static size_t coord_put_share(const struct coord_put *put, size_t from)
 {
     size_t n = 0, size = 0;
     ASSERT(from < put->priv.count);
+    ASSERT(put->priv.ops != NULL);
     while (from + n < put->priv.count) {
         const struct coord_op *op = &put->priv.ops[from + n];
         size += op->key.size + op->value.size;
@@ -393,6 +395,7 @@ void coord_put(struct coord *c, struct coord_put *put, const struct coord_change
 int64_t coord_revision(const struct coord *c)
 {
     ASSERT(c->applied >= 0);
+    ASSERT(c->forgotten < c->applied);
     return c->applied - 1;
 }
 

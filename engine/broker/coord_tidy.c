@@ -44,6 +44,7 @@ bool coord_tidy_revision(const struct batch_record *r, int64_t *revision)
 void coord_tidy_clear(struct coord_tidying *t)
 {
     ASSERT(t->count == 0 || t->batches != NULL);
+    ASSERT(t->from >= 0);
     for (size_t i = 0; i < t->count; i++)
         buf_deinit(&t->batches[i].batch);
     free(t->batches);
@@ -101,6 +102,7 @@ static void coord_tidy_append(struct coord *c, struct coord_again *again, int64_
     struct part_append *a = &again->append;
     enum batch_fault fault = batch_parse(buf_slice(&again->batch), &a->header);
     ASSERT(fault == BATCH_OK);
+    ASSERT(c->part != NULL && a->done == NULL);
     again->coord = c;
     a->batch = again->batch.p;
     a->done = coord_tidy_done;
@@ -141,6 +143,7 @@ void coord_tidy(struct coord *c, int64_t now_ms)
     struct coord_tidying *t = &c->tidying;
     struct list *node = c->order.next;
     ASSERT(coord_tidy_due(c));
+    ASSERT(t->batches == NULL && t->count == 0);
     if (!t->sealed) {
         t->sealed = true;
         part_seal(c->part);

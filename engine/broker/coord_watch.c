@@ -13,6 +13,7 @@
 void coord_changes_deinit(struct coord_changes *l)
 {
     ASSERT(l->count <= l->cap);
+    ASSERT(l->v != NULL || l->count == 0);
     free(l->v);
     buf_deinit(&l->bytes);
     *l = (struct coord_changes){0};
@@ -33,6 +34,7 @@ void coord_changes_own(struct coord_changes *l)
 {
     size_t size = 0;
     ASSERT(l->bytes.size == 0);
+    ASSERT(l->v != NULL || l->count == 0);
     for (size_t i = 0; i < l->count; i++)
         size += l->v[i].key.size + l->v[i].value.size;
     buf_reserve(&l->bytes, size + 1); /* never moves below */
@@ -79,6 +81,7 @@ void coord_changes(const struct coord *c, int64_t since, bool (*want)(struct sli
         if ((r->value.p != NULL || !out->whole) && (want == NULL || want(r->key)))
             coord_changes_add(out, r->key, r->value);
     }
+    ASSERT(out->revision >= c->forgotten);
     coord_changes_own(out);
 }
 
@@ -87,6 +90,7 @@ static bool coord_same(const struct coord_record *r, struct slice value)
     if (r == NULL)
         return value.p == NULL;
     ASSERT(r->key.size > 0);
+    ASSERT(r->revision >= 0 || r->pending > 0);
     return r->pending == 0 && (r->value.p == NULL) == (value.p == NULL) &&
            slice_equal(r->value, value);
 }

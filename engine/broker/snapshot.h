@@ -23,9 +23,11 @@
 
 #include "engine/base/io.h"
 
-#define SNAPSHOT_DAMAGED 12 /* no manifest, or one that does not check, or a file is missing */
-#define SNAPSHOT_BUSY    13 /* the target is there and not empty */
-#define SNAPSHOT_FOREIGN 14 /* <DIR>.partial is there and is not ours */
+#define SNAPSHOT_RESTORED "restored" /* in a restored folder, until a broker has noticed */
+
+#define SNAPSHOT_DAMAGED  12 /* no manifest, or one that does not check, or a file is missing */
+#define SNAPSHOT_BUSY     13 /* the target is there and not empty */
+#define SNAPSHOT_FOREIGN  14 /* <DIR>.partial is there and is not ours */
 
 struct snapshot_header {
     char cluster_id[23];

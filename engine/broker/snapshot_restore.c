@@ -7,6 +7,9 @@
  *      producer snapshots are linked (copied where that cannot be), the last segment is copied: the
  *      broker will write on in it
  *   3  everything is synced, the folder renamed
+ *
+ * The folder gets the file `restored`: what its records say of a folder is said of the one the
+ * snapshot was made of.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -189,7 +192,12 @@ static int snapshot_restore_format(struct io *io, const char *from, const char *
     state_path(&source, from, "format");
     state_path(&to, work, "format");
     int r = io_read_file(io, (const char *)source.p, 4096, &bytes);
-    return r != 0 ? r : copy_bytes(io, buf_slice(&bytes), (const char *)to.p, files);
+    if (r == 0)
+        r = copy_bytes(io, buf_slice(&bytes), (const char *)to.p, files);
+    buf_reset(&to);
+    state_path(&to, work, SNAPSHOT_RESTORED);
+    return r != 0 ? r
+                  : copy_bytes(io, slice_str("another folder now\n"), (const char *)to.p, files);
 }
 
 int snapshot_restore(struct io *io, struct snapshot_restore *r)

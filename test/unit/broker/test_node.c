@@ -177,6 +177,32 @@ START_TEST(no_space)
 }
 END_TEST
 
+/* What came out of a snapshot is another folder, and only once another. */
+START_TEST(restored)
+{
+    struct rig g;
+    struct ship_node before, after, again;
+    rig_init(&g, 4, 0);
+    boot(&g, 1);
+    rig_open(&g);
+    rig_run(&g);
+    broker_node_self(g.broker, &before);
+    rig_kill(&g);
+    ck_assert_int_eq(io_write_file(g.disk, RIG_DIR, RIG_DIR "/restored", slice_str("x")), 0);
+    boot(&g, 2);
+    rig_open(&g);
+    broker_node_self(g.broker, &after);
+    ck_assert(memcmp(before.folder, after.folder, 16) != 0);
+    ck_assert(!unclean(&g, -1)); /* it never counted */
+    rig_run(&g);
+    rig_cut(&g, 1);
+    rig_open(&g);
+    broker_node_self(g.broker, &again);
+    ck_assert_mem_eq(again.folder, after.folder, 16);
+    rig_deinit(&g);
+}
+END_TEST
+
 START_TEST(clusters)
 {
     struct rig g;
@@ -222,6 +248,7 @@ int main(void)
     tcase_add_test(t, until_told);
     tcase_add_test(t, cut_at_every_step);
     tcase_add_test(t, no_space);
+    tcase_add_test(t, restored);
     tcase_add_test(t, clusters);
     suite_add_tcase(s, t);
     return rig_main(s);

@@ -66,6 +66,9 @@ START_TEST(restores_one_moment)
     rig_create(&g, "later", 1, NULL);
     ck_assert_int_eq(rig_delete(&g, "empty"), BROKER_OK);
     ck_assert_int_eq(snap_restore(&g, SNAP_DIR, SNAP_NEW, &r), 0);
+    struct buf mark = {0}; /* by which the next start knows */
+    ck_assert_int_eq(io_read_file(g.disk, SNAP_NEW "/restored", 100, &mark), 0);
+    buf_deinit(&mark);
     ck_assert_uint_eq(r.partitions, 3);
     ck_assert(!snap_there(&g, SNAP_NEW ".partial"));
     snap_move_to(&g, SNAP_NEW);
