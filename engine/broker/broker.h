@@ -254,6 +254,7 @@ struct broker_offset_item {
     enum broker_status status;
     int64_t offset;             /* -1: none */
     int64_t found_timestamp_ms; /* -1 for latest and earliest */
+    int32_t epoch;              /* of the leader that wrote it; of the end: the present one's; -1 */
 };
 
 struct broker_offsets {
@@ -269,6 +270,19 @@ struct broker_offsets {
 
 /* Record-exact by timestamp; reads in a worker. */
 void broker_offsets(struct broker *b, struct broker_offsets *req);
+
+struct broker_epoch {
+    struct slice topic;
+    int32_t partition;
+    int32_t epoch; /* that is asked for */
+    /* results; -1 unless BROKER_OK, and for an epoch that was not begun yet */
+    int32_t found; /* the greatest at or below it that left a batch, or itself: see epochs_end */
+    int64_t end;   /* behind the last batch of that */
+};
+/* Where a leader epoch ends (KIP-101), at once: what the partition's leader has stored, whether
+ * committed or not. BROKER_NOT_LEADER elsewhere. A partition that is not open begins to load:
+ * BROKER_LOADING. O(log epochs). */
+enum broker_status broker_epoch_end(struct broker *b, struct broker_epoch *q) MUST_CHECK;
 
 /* --- administration ------------------------------------------------------------------------- */
 
@@ -302,7 +316,8 @@ struct broker_admin {
     enum broker_admin_op op;
     struct slice topic;
     int32_t partitions;  /* create (-1 default), grow; trim: the partition */
-    int32_t replication; /* create; -1 default */
+    int32_t replication; /* create; -1 default; with replication.factor.lenient a number above that
+                            of the brokers becomes that */
     const struct broker_config_entry *configs;
     size_t config_count;
     bool replace; /* alter: the entries are the whole set, what is not named is unset */

@@ -243,6 +243,9 @@ static bool broker_create_check(struct broker *b, struct broker_admin *a, int32_
     const char *fault = catalog_name_fault(a->topic), *other;
     const struct config *c = b->env.config;
     int32_t brokers = broker_cluster_size(b);
+    if (a->replication > brokers &&
+        strcmp(config_get(c, "replication.factor.lenient", NULL), "true") == 0)
+        a->replication = brokers;
     struct topic *t = fault == NULL ? broker_find_topic(b, a->topic) : NULL;
     if (fault != NULL)
         broker_admin_refuse(b, a, BROKER_BAD_TOPIC_NAME, "%s", fault);
@@ -260,10 +263,15 @@ static bool broker_create_check(struct broker *b, struct broker_admin *a, int32_
                             "differs from topic \"%s\" only in \".\" and \"_\"", other);
     else if (partitions < 1)
         broker_admin_refuse(b, a, BROKER_BAD_PARTITIONS, "a topic has at least 1 partition");
-    else if (a->replication != -1 && (a->replication < 1 || a->replication > brokers))
+    else if (a->replication != -1 && a->replication < 1)
         broker_admin_refuse(b, a, BROKER_BAD_REPLICATION,
-                            "replication factor %d, but there %s %d broker%s", a->replication,
-                            brokers == 1 ? "is" : "are", brokers, brokers == 1 ? "" : "s");
+                            "Replication factor must be larger than 0, or -1 for the default.");
+    else if (a->replication > brokers) /* in Kafka's words, which people look for */
+        broker_admin_refuse(b, a, BROKER_BAD_REPLICATION,
+                            "Unable to replicate the partition %d time(s): The target replication "
+                            "factor of %d cannot be reached because only %d broker(s) are "
+                            "registered.",
+                            a->replication, a->replication, brokers);
     else if (b->topic_count + b->coming_topics >= (size_t)config_i64(c, CONFIG_TOPICS_MAX))
         broker_admin_refuse(b, a, BROKER_BUSY, "limit of %lld topics reached",
                             (long long)config_i64(c, CONFIG_TOPICS_MAX));

@@ -154,6 +154,10 @@ static const struct config_row config_table[] = {
      CONFIG_INT, 1, 2147483647.0, false, false, true},
     {"broker.id", NULL, NULL, NULL, "older name of node.id", CONFIG_INT, -1, 2147483647.0, false,
      false, false},
+    {"broker.rack", NULL, NULL, NULL,
+     "where this broker stands: consumers with this word as client.rack may be sent here, see "
+     "replica.selector.class",
+     CONFIG_STRING, 0, 0, false, false, false},
     {"cluster.start.wait.ms", NULL, "2000", NULL,
      "a leader that starts asks the other brokers for so long whether another was promoted",
      CONFIG_DURATION, 0, 600000, false, false, false},
@@ -355,6 +359,14 @@ static const struct config_row config_table[] = {
     {"replica.lag.time.max.ms", NULL, "30000", NULL,
      "a follower that was not caught up for so long leaves the in-sync set", CONFIG_DURATION, 100,
      2147483647.0, false, true, false},
+    {"replica.selector.class", NULL, NULL, NULL,
+     "org.apache.kafka.common.replica.RackAwareReplicaSelector: consumers are sent to an in-sync "
+     "replica in their rack; empty, or any other: they read from the leader",
+     CONFIG_STRING, 0, 0, false, false, false},
+    {"replication.factor.lenient", NULL, "false", NULL,
+     "a topic that is to have more replicas than there are brokers gets as many as there are, for "
+     "tools whose default is 3; false: it is refused",
+     CONFIG_BOOL, 0, 1, false, true, false},
     {"ship.bandwidth.max", NULL, "0", NULL,
      "bytes a second that this broker pulls from its leader at most; 0: as fast as it goes",
      CONFIG_SIZE, 0, CONFIG_I64_MAX, false, true, false},

@@ -85,6 +85,27 @@ START_TEST(create_answers)
 }
 END_TEST
 
+START_TEST(create_leniently)
+{
+    struct rig g;
+    struct rig_admin a;
+    struct broker_topic_info info;
+    rig_init(&g, 4, 0);
+    rig_open(&g);
+    ck_assert_int_eq(rig_alter_broker(&g, "replication.factor.lenient", "true"), BROKER_OK);
+    rig_admin_init(&a, BROKER_TOPIC_CREATE, "t");
+    a.req.replication = 3;
+    ck_assert_int_eq(rig_admin_run(&g, &a), BROKER_OK);
+    ck_assert_int_eq(a.req.replication, 1);
+    ck_assert_int_eq(broker_topic(g.broker, slice_str("t"), &info), 0);
+    ck_assert_int_eq(info.replication, 1);
+    rig_admin_init(&a, BROKER_TOPIC_CREATE, "u");
+    a.req.replication = 0;
+    ck_assert_int_eq(rig_admin_run(&g, &a), BROKER_BAD_REPLICATION);
+    rig_deinit(&g);
+}
+END_TEST
+
 START_TEST(create_refuses)
 {
     struct rig g;
@@ -97,7 +118,13 @@ START_TEST(create_refuses)
     rig_admin_init(&a, BROKER_TOPIC_CREATE, "t");
     a.req.replication = 2;
     ck_assert_int_eq(rig_admin_run(&g, &a), BROKER_BAD_REPLICATION);
-    ck_assert_str_eq(a.req.message, "replication factor 2, but there is 1 broker");
+    ck_assert_str_eq(
+        a.req.message,
+        "Unable to replicate the partition 2 time(s): The target replication factor of 2 "
+        "cannot be reached because only 1 broker(s) are registered.");
+    rig_admin_init(&a, BROKER_TOPIC_CREATE, "t");
+    a.req.replication = 0;
+    ck_assert_int_eq(rig_admin_run(&g, &a), BROKER_BAD_REPLICATION);
     rig_admin_init(&a, BROKER_TOPIC_CREATE, "t");
     rig_admin_config(&a, "retention.ms", "1h");
     rig_admin_config(&a, "segment.bytse", "1M");
@@ -657,6 +684,7 @@ int main(void)
     TCase *t = tcase_create("topics");
     tcase_add_test(t, names_by_the_rules);
     tcase_add_test(t, create_answers);
+    tcase_add_test(t, create_leniently);
     tcase_add_test(t, create_refuses);
     tcase_add_test(t, automatic_creation);
     tcase_add_test(t, collisions);
