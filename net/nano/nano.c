@@ -114,6 +114,7 @@ int nano_open(const struct nano_options *o, struct nano **out)
     n->options = nano_defaults(*o);
     n->socket = -1;
     n->local = strncmp(o->url, "ipc:", 4) == 0;
+    n->near = nano_url_is_local(o->url);
     map_init(&n->sessions, n->options.seed);
     list_init(&n->idle);
     list_init(&n->sending);
@@ -136,8 +137,7 @@ void nano_stop(struct nano *n)
     LIST_EACH_SAFE (node, &n->running) {
         struct nano_call *c = LIST_ENTRY(node, struct nano_call, link);
         ASSERT(c->request != NULL);
-        if (c->request->call_case == KAURI__CALL__CALL_FETCH)
-            broker_fetch_cancel(n->options.broker, &c->fetch);
+        nano_call_cancel(c);
     }
 }
 

@@ -29,7 +29,8 @@
  *   NANO_PARSE_SIZE_MAX memory of one decoded header: BAD_REQUEST
  *
  * Who may come: an ipc socket has mode 0600 whatever the umask, in a folder made with 0700; tcp is
- * refused beyond loopback unless the options allow it, for this protocol has no passwords.
+ * refused beyond loopback unless the options allow it, for this protocol has no passwords. Calls of
+ * other brokers are told from strangers' by a shared secret (nano_ship.h).
  *
  * Invariants (nano_check): N1 the sessions of the map and of the idle list are the same, the list
  * ascending by the time they were last heard; N2 running_size and ready_size are the sums over the
@@ -45,6 +46,7 @@
 #include "engine/base/error.h"
 
 struct broker;
+struct cargo_seal;
 struct clock;
 struct nano;
 struct tally;
@@ -69,6 +71,10 @@ struct nano_options {
     size_t session_calls_max;  /* default 1024 */
     int64_t idle_timeout_ms;   /* a session not heard for so long is forgotten, default 10 min */
     uint64_t seed;             /* for the hash maps */
+    struct cargo_seal *seal;   /* of calls of other brokers; NULL: no secret. Borrowed likewise */
+    /* A line for the operator's log, as broker_env.log; NULL: nobody listens. */
+    void (*log)(void *ctx, int level, const char *line);
+    void *ctx;
     char *why; /* NULL, or room for NANO_WHY_SIZE bytes: one line about a failed open */
 };
 
@@ -107,6 +113,7 @@ struct nano_stats {
     uint64_t dropped;  /* messages that could not even be answered */
     uint64_t refused;  /* answered BAD_REQUEST, UNKNOWN_SESSION or BUSY by the front itself */
     uint64_t repeated; /* calls that were still running or ready */
+    uint64_t denied;   /* calls of other brokers without the right seal */
     uint64_t shed;     /* ready answers given up for memory */
     size_t sessions;
     size_t running;

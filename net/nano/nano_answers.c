@@ -10,6 +10,7 @@
 #include "engine/base/guard.h"
 #include "net/nano/nano_errmap.h"
 #include "net/nano/nano_session.h"
+#include "net/nano/nano_ship.h"
 #include "proto/frame.h"
 
 /* Tag and size of an answer, and its share of sequence, session and prefix: generously. */
@@ -32,11 +33,17 @@ size_t nano_answers_size(const Kauri__Answer *answer)
 }
 
 /* Runs under a guard: may be left in the middle, holds nothing. */
-static int nano_answers_copy(void *ctx)
+static int nano_answers_copy_bytes(void *ctx)
 {
     const struct nano_answers_copy *copy = ctx;
     memcpy(copy->to, copy->from.p, copy->from.size);
     return 0;
+}
+
+bool nano_answers_copy(uint8_t *to, struct slice from)
+{
+    struct nano_answers_copy copy = {to, from};
+    return from.size == 0 || guard_run(from.p, from.size, nano_answers_copy_bytes, &copy) >= 0;
 }
 
 /* The item's bytes cannot be read: the answer says so, and asks to try the same offset again, where
@@ -59,8 +66,7 @@ static bool nano_answers_copy_fetch(struct nano_call *c, uint8_t *to)
     bool whole = true;
     for (size_t i = 0; i < c->fetch.count; i++) {
         struct slice from = c->fetch.items[i].bytes;
-        struct nano_answers_copy copy = {to, from};
-        if (from.size > 0 && guard_run(from.p, from.size, nano_answers_copy, &copy) < 0) {
+        if (!nano_answers_copy(to, from)) {
             nano_answers_damage(c, i);
             whole = false;
         }
@@ -69,13 +75,21 @@ static bool nano_answers_copy_fetch(struct nano_call *c, uint8_t *to)
     return whole;
 }
 
+static bool nano_answers_copy_raw(struct nano_call *c, uint8_t *to)
+{
+    return nano_ship_is(c) ? nano_ship_copy(c, to) : nano_answers_copy_fetch(c, to);
+}
+
 static bool nano_answers_copy_all(const struct nano_answers *a, uint8_t *to)
 {
     bool whole = true;
     for (size_t i = 0; i < a->message.n_answers; i++) {
-        size_t size = a->message.answers[i]->size;
-        if (size > 0)
-            whole = nano_answers_copy_fetch(a->calls[i], to) && whole;
+        struct nano_call *c = a->calls[i];
+        size_t size = c->answer->size;
+        bool copied = size == 0 || nano_answers_copy_raw(c, to);
+        if (copied && c->answer->answer_case == KAURI__ANSWER__ANSWER_SHIP)
+            nano_ship_seal(c, slice_of(to, size));
+        whole = copied && whole;
         to += size;
     }
     return whole;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * nano_calls: see nano_calls.h. Hello and ping are answered here; the other rows of the table lie
- * in nano_data.c, nano_admin.c and nano_group.c.
+ * in nano_data.c, nano_admin.c, nano_group.c and nano_ship.c.
  */
 #include "net/nano/nano_calls.h"
 
@@ -13,6 +13,7 @@
 #include "net/nano/nano_errmap.h"
 #include "net/nano/nano_group.h"
 #include "net/nano/nano_session.h"
+#include "net/nano/nano_ship.h"
 #include "proto/frame.h"
 
 #define NANO_VERSION 1 /* of the protocol */
@@ -142,6 +143,9 @@ static void nano_calls_answer_hello(struct nano_call *c)
     body->node_id = info.node_id;
     body->incarnation = info.incarnation;
     body->message_size_max = (uint32_t)c->nano->options.message_size_max;
+    body->nonce = (ProtobufCBinaryData){sizeof c->session->nonce,
+                                        nano_calls_array(c, 1, sizeof c->session->nonce)};
+    memcpy(body->nonce.data, c->session->nonce, body->nonce.len);
     nano_calls_answer(c)->answer_case = KAURI__ANSWER__ANSWER_HELLO;
     c->answer->hello = body;
     nano_calls_finish(c, KAURI__STATUS__OK, "");
@@ -195,7 +199,11 @@ static nano_calls_start *const nano_calls_rows[] = {
     [KAURI__CALL__CALL_GROUP_FORGET] = nano_group_forget,
     [KAURI__CALL__CALL_SNAPSHOT] = nano_admin_snapshot,
     [KAURI__CALL__CALL_BROKER_STATUS] = nano_admin_broker_status,
-    [KAURI__CALL__CALL_SHIP_LEADER] = NULL, /* nor the four before it: not served yet */
+    [KAURI__CALL__CALL_SHIP_REGISTER] = nano_ship,
+    [KAURI__CALL__CALL_SHIP_RECORDS] = nano_ship,
+    [KAURI__CALL__CALL_SHIP_PULL] = nano_ship,
+    [KAURI__CALL__CALL_SHIP_VOTE] = nano_ship,
+    [KAURI__CALL__CALL_SHIP_LEADER] = nano_ship,
 };
 _Static_assert(sizeof nano_calls_rows / sizeof *nano_calls_rows == NANO_KINDS,
                "a call that is started is counted");
@@ -224,7 +232,7 @@ static bool nano_calls_admit(struct nano_call *c, struct nano_session *s, uint64
 static void nano_calls_start_one(struct nano_call *c, struct slice raw)
 {
     Kauri__Call__CallCase kind = c->request->call_case;
-    if (kind == KAURI__CALL__CALL__NOT_SET || nano_calls_rows[kind] == NULL) {
+    if (kind == KAURI__CALL__CALL__NOT_SET) {
         nano_calls_bad(c, "no call, or none this broker knows");
     } else if (raw.size > 0 && kind != KAURI__CALL__CALL_PRODUCE) {
         nano_calls_bad(c, "raw bytes behind a call that has none");

@@ -10,6 +10,7 @@
  *   nano_topics.c   the calls answered from memory: lists of topics and configs
  *   nano_group.c    consumer groups: beat, commit, forget, delete
  *   nano_group_view.c  groups, their members, offsets and history, from memory
+ *   nano_ship.c     calls of other brokers
  *   nano_session.c  sessions, credit, ready answers
  *   nano_answers.c  packing ready answers into one message
  *   nano_errmap.c   the engine's statuses in the protocol's numbers
@@ -35,6 +36,10 @@ struct nano_route {
     size_t size;
 };
 
+#define NANO_NONCE_SIZE 16
+
+struct nano_ship; /* nano_ship.c */
+
 struct nano_session {
     struct list idle;    /* nano.idle */
     struct list sending; /* nano.sending, while it has ready answers and credit */
@@ -47,6 +52,8 @@ struct nano_session {
     uint64_t confirmed;      /* sequence, or the one before while it is on its way */
     size_t ready_size;
     int64_t heard_ms;
+    uint8_t nonce[NANO_NONCE_SIZE]; /* random, told in hello */
+    uint64_t ship_sequence;         /* highest of a call of another broker */
 };
 
 struct nano_call {
@@ -58,7 +65,7 @@ struct nano_call {
     size_t message_size;
     size_t size;           /* what it counts for in running_size or ready_size */
     int64_t began_us;      /* monotonic */
-    bool pinned;           /* a fetch whose bytes were not released yet */
+    bool pinned;           /* a fetch or a ship's call that was not released yet */
     struct arena arena;    /* request and answer */
     Kauri__Call *request;  /* the arena's */
     Kauri__Answer *answer; /* the arena's */
@@ -68,6 +75,7 @@ struct nano_call {
         struct broker_offsets offsets;
         struct broker_admin admin;
         struct broker_group group;
+        struct nano_ship *ship; /* the arena's */
     };
 };
 
@@ -81,6 +89,9 @@ struct nano {
     int fd;
     bool stopping;
     bool local;              /* ipc: who comes is on this host */
+    bool near;               /* ipc or loopback */
+    int64_t ship_say_ms;     /* the next refusal of a broker may be told then */
+    uint64_t ship_denied;    /* refusals since one was told */
     struct map sessions;     /* by id */
     struct list idle;        /* sessions, longest idle first */
     struct list sending;     /* sessions with something to send and credit */

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 
 #include "engine/base/assert.h"
+#include "engine/base/random.h"
+#include "net/nano/nano_ship.h"
 
 #define NANO_ARENA_SIZE 4096 /* what a call's arena costs at least */
 
@@ -75,7 +77,9 @@ void nano_call_free(struct nano_call *c)
     if (c->session != NULL)
         nano_call_leave(c, c->session);
     ASSERT(!list_linked(&c->link));
-    if (c->pinned)
+    if (c->pinned && nano_ship_is(c))
+        nano_ship_release(c);
+    else if (c->pinned)
         broker_fetch_release(c->nano->options.broker, &c->fetch);
     nano_call_drop_message(c);
     arena_deinit(&c->arena);
@@ -97,6 +101,15 @@ void nano_call_run(struct nano_call *c)
     c->nano->stats.running_size += c->size;
     c->nano->stats.running++;
     list_add_tail(&c->nano->running, &c->link);
+}
+
+void nano_call_cancel(struct nano_call *c)
+{
+    ASSERT(c->request != NULL);
+    if (c->request->call_case == KAURI__CALL__CALL_FETCH)
+        broker_fetch_cancel(c->nano->options.broker, &c->fetch);
+    else if (nano_ship_is(c))
+        nano_ship_cancel(c);
 }
 
 void nano_call_end(struct nano_call *c)
@@ -165,8 +178,7 @@ static void nano_session_empty(struct nano *n, struct nano_session *s)
     size_t at = 0;
     for (struct nano_call *c; (c = map_next(&s->calls, &at)) != NULL;) {
         c->session = NULL;
-        if (c->request->call_case == KAURI__CALL__CALL_FETCH)
-            broker_fetch_cancel(n->options.broker, &c->fetch);
+        nano_call_cancel(c);
     }
     map_deinit(&s->calls);
     map_init(&s->calls, n->options.seed ^ (uint64_t)s->id);
@@ -221,6 +233,7 @@ struct nano_session *nano_session_hello(struct nano *n, uint64_t id, const char 
     s->id = (int64_t)id;
     nano_session_name(s, client);
     s->heard_ms = n->options.clock->mono_ms(n->options.clock);
+    random_entropy(s->nonce, sizeof s->nonce);
     list_init(&s->ready);
     list_init(&s->sending);
     list_add_tail(&n->idle, &s->idle);

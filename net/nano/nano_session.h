@@ -44,6 +44,8 @@ void nano_call_drop_message(struct nano_call *c);
 void nano_call_join(struct nano_call *c, struct nano_session *s);
 /* Counts it as running from here on: the next statement hands it to the broker. */
 void nano_call_run(struct nano_call *c);
+/* Nobody waits for it any more: one that waits with the broker completes soon. */
+void nano_call_cancel(struct nano_call *c);
 /* It is not with the broker any more. */
 void nano_call_end(struct nano_call *c);
 /* c->answer is complete: waits in its session for credit; freed right away when the session is

@@ -192,3 +192,11 @@ int nano_url_prepare(const struct nano_options *o)
     nano_url_why(o, "address '%s' begins with neither ipc:// nor tcp://", o->url);
     return NANO_BAD_URL;
 }
+
+bool nano_url_is_local(const char *url)
+{
+    char host[NANO_URL_SIZE_MAX + 1];
+    const char *rest = nano_url_after(url, NANO_URL_TCP);
+    ASSERT(strlen(url) <= NANO_URL_SIZE_MAX);
+    return rest == NULL || (nano_url_host(rest, host) && nano_url_is_loopback(host));
+}

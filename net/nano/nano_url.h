@@ -17,6 +17,8 @@
 int nano_url_prepare(const struct nano_options *o) MUST_CHECK;
 /* After the bind: sets the mode of an ipc socket. 0 or -errno. */
 int nano_url_protect(const struct nano_options *o) MUST_CHECK;
+/* True for ipc and loopback: who comes is on this host. */
+bool nano_url_is_local(const char *url);
 /* True when nanomsg must be told to use IPv6. */
 bool nano_url_is_ipv6(const char *url);
 /* Writes one line to o->why, when there is one. */

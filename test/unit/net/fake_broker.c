@@ -15,6 +15,7 @@ enum fake_kind {
     FAKE_OFFSETS,
     FAKE_ADMIN,
     FAKE_GROUP,
+    FAKE_SHIP,
 };
 
 struct fake_pending {
@@ -35,6 +36,7 @@ struct broker *fake_broker_new(void)
 struct broker *fake_broker_free(struct broker *b)
 {
     ASSERT(b->pending_count == 0 && b->pins == 0);
+    free(b->ship_bytes);
     free(b);
     return NULL;
 }
@@ -172,6 +174,9 @@ static void fake_complete_one(struct broker *b, struct list *node)
     case FAKE_GROUP:
         fake_finish_group(b, request);
         break;
+    case FAKE_SHIP:
+        fake_ship_finish(b, request);
+        break;
     }
 }
 
@@ -294,6 +299,22 @@ void broker_configs(const struct broker *b, struct slice topic,
 {
     for (size_t i = 0; i < b->config_count; i++)
         fn(ctx, topic.p == NULL ? "broker.key" : "topic.key", "v", "default", "what it does");
+}
+
+/* --- calls of other brokers; what they are answered is in fake_ship.c --- */
+
+void broker_ship(struct broker *b, struct ship_call *call)
+{
+    fake_start(b, FAKE_SHIP, call);
+}
+
+void broker_ship_cancel(struct broker *b, struct ship_call *call)
+{
+    LIST_EACH (node, &b->pending) {
+        struct fake_pending *p = LIST_ENTRY(node, struct fake_pending, link);
+        if (p->request == call)
+            b->cancelled++;
+    }
 }
 
 /* --- groups, as broker_group.h has them --- */

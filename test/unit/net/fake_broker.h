@@ -12,11 +12,17 @@
  *             items of partition 9 with BROKER_UNKNOWN_PARTITION; a beat is assigned partitions 0
  *             and 1 of every topic it names. To look at: group_count groups "group-000000" ...,
  *             each with member_count members of assigned_count partitions and row_count offsets
+ *   ships     REGISTER is given the epoch 1000 + its node's id; RECORDS record_count records, every
+ *             third deleted; PULL ship_size bytes for an entry that wants some, each byte its place
+ *             in a pattern that begins at the offset; partition 1 gets `mapped`, partition 9
+ *             UNKNOWN, partition 8 DIVERGING; VOTE record_count partitions; LEADER broker 7.
+ *             Cluster ids beginning with "no" are refused with BROKER_DENIED
  *   topics    topic_count of them: "topic-000000" ...; plus those created
  */
 #pragma once
 
 #include "engine/broker/broker_group.h"
+#include "engine/broker/ship.h"
 
 struct fake_pending;
 
@@ -37,7 +43,12 @@ struct broker {
     size_t assigned_count;
     size_t row_count;
     size_t history_count;
-    char text[32]; /* borrowed from until the next call */
+    /* calls of other brokers: see fake_ship.c */
+    size_t ship_size;           /* bytes for an entry that wants some */
+    size_t record_count;        /* records, partitions of a vote */
+    uint8_t *ship_bytes;        /* pattern that pulls are answered from */
+    struct ship_call last_ship; /* as it arrived, without what it points to */
+    char text[32];              /* borrowed from until the next call */
     /* what happened */
     size_t started;
     size_t done;
@@ -49,5 +60,8 @@ struct broker {
 
 struct broker *fake_broker_new(void);
 struct broker *fake_broker_free(struct broker *b);
+/* fake_ship.c: the byte at a place of the pattern, and completing a call. */
+uint8_t fake_ship_byte(int64_t offset, size_t index);
+void fake_ship_finish(struct broker *b, struct ship_call *call);
 /* Completes at most `count`, whatever `hold` says. */
 void fake_broker_complete(struct broker *b, size_t count);
