@@ -10,7 +10,8 @@
 
 #include "engine/base/cleanup.h"
 
-#define KAFKA_KEPT_MAX 512 /* bytes of an answer that are copied rather than handed over */
+#define KAFKA_RACK_AWARE "org.apache.kafka.common.replica.RackAwareReplicaSelector"
+#define KAFKA_KEPT_MAX   512 /* bytes of an answer that are copied rather than handed over */
 
 /* --- the way of a call ------------------------------------------------------------------------ */
 
@@ -137,18 +138,18 @@ void kafka_answer(struct kafka_call *c, const void *response)
         kafka_refuse(c, "the answer is too large for one frame");
 }
 
-struct kafka_node kafka_here(struct kafka_call *c)
+struct kafka_address kafka_here(struct kafka_call *c)
 {
     char host[CONN_ADDRESS_SIZE] = "localhost";
     uint16_t port = 0;
     const struct conn *conn = c->r->conn;
     const struct kafka_advertised *a = conn != NULL ? &c->k->advertised[conn_tag(conn)] : NULL;
     if (a != NULL && a->host[0] != '\0')
-        return (struct kafka_node){slice_str(a->host), a->port};
+        return (struct kafka_address){slice_str(a->host), a->port};
     if (conn != NULL && !conn_local(conn, host, &port))
         port = 0;
     struct slice copy = arena_copy(&c->r->arena, slice_str(host));
-    return (struct kafka_node){copy.p != NULL ? copy : slice_str("localhost"), port};
+    return (struct kafka_address){copy.p != NULL ? copy : slice_str("localhost"), port};
 }
 
 /* --- frames in -------------------------------------------------------------------------------- */
@@ -278,6 +279,18 @@ static int kafka_open_front(struct kafka *k)
     return conn_open(&c, &k->front);
 }
 
+/* Settings of the broker that do not change while it runs. */
+static void kafka_configure(void *ctx, const char *key, const char *value, const char *source,
+                            const char *help)
+{
+    struct kafka *k = ctx;
+    ASSERT(source != NULL && help != NULL);
+    if (strcmp(key, "broker.rack") == 0 && value != NULL)
+        (void)snprintf(k->rack, sizeof k->rack, "%s", value);
+    else if (strcmp(key, "replica.selector.class") == 0 && value != NULL)
+        k->rack_aware = strcmp(value, KAFKA_RACK_AWARE) == 0;
+}
+
 int kafka_open(const struct kafka_options *o, struct kafka **out)
 {
     struct broker_info info;
@@ -288,6 +301,7 @@ int kafka_open(const struct kafka_options *o, struct kafka **out)
     broker_info(o->broker, &info);
     memcpy(k->cluster_id, info.cluster_id, sizeof k->cluster_id);
     k->node_id = info.node_id;
+    broker_configs(o->broker, SLICE_NULL, kafka_configure, k);
     for (unsigned i = 0; i < KP_API_COUNT; i++)
         ASSERT(!kp_is_offered((enum kp_api)i) || kafka_api_of((enum kp_api)i)->run != NULL);
     k->sessions = kafka_sessions_new(o->seed);

@@ -19,7 +19,11 @@
 
 #include "engine/base/map.h"
 
+#define KAFKA_DEFAULT_REPLICAS 3 /* where nobody asks for a number, if there are as many brokers */
 #define KAFKA_DISABLED_VERSION 3 /* the first of DeleteTopics that knows TOPIC_DELETION_DISABLED */
+
+static const char kafka_admin_placed[] =
+    "a partition can only be assigned to this broker, and only once";
 
 struct kafka_change {
     struct broker_admin admin;
@@ -83,19 +87,12 @@ static struct kafka_changes *kafka_admin_begin(struct kafka_call *c, int32_t cou
     return all;
 }
 
-/* Two messages that people know, in Kafka's words. */
+/* A message that people know, in Kafka's words. */
 static void kafka_admin_word(struct broker_admin *req)
 {
-    if (req->op != BROKER_TOPIC_CREATE)
-        return;
-    if (req->status == BROKER_TOPIC_EXISTS)
+    if (req->op == BROKER_TOPIC_CREATE && req->status == BROKER_TOPIC_EXISTS)
         (void)snprintf(req->message, sizeof req->message, "Topic '%.*s' already exists.",
                        (int)req->topic.size, (const char *)req->topic.p);
-    else if (req->status == BROKER_BAD_REPLICATION && req->replication > 1)
-        (void)snprintf(req->message, sizeof req->message,
-                       "Unable to replicate the partition %d time(s): The target replication "
-                       "factor of %d cannot be reached because only 1 broker(s) are registered.",
-                       req->replication, req->replication);
 }
 
 static void kafka_admin_done(struct broker_admin *req)
@@ -168,8 +165,7 @@ static bool kafka_create_assigned(struct kafka_call *c,
     for (int32_t i = 0; i < count && h->error == KAFKA_NONE; i++) {
         int32_t index = q->assignments.v[i].index;
         if (!kafka_admin_is_here(c, &q->assignments.v[i].broker_ids))
-            kafka_change_refuse(h, KAFKA_INVALID_REPLICA_ASSIGNMENT,
-                                "a partition can only be assigned to this broker, and only once");
+            kafka_change_refuse(h, KAFKA_INVALID_REPLICA_ASSIGNMENT, kafka_admin_placed);
         else if (index < 0 || index >= count || seen[index])
             kafka_change_refuse(h, KAFKA_INVALID_REPLICA_ASSIGNMENT,
                                 "assigned partitions must be 0 and up, without gaps");
@@ -201,6 +197,18 @@ static bool kafka_create_prepare(struct kafka_call *c,
     return q->assignments.count <= 0 || kafka_create_assigned(c, q, h);
 }
 
+/* As many as it has, or will have as soon as the brokers that are there have it. */
+static int16_t kafka_create_replicas(const struct kafka_call *c, const struct broker_admin *a)
+{
+    struct broker_member m;
+    int16_t count = 0;
+    for (size_t i = 0; broker_member(c->k->options.broker, i, &m) == 0; i++)
+        count += !m.left;
+    ASSERT(a->status == BROKER_OK && a->replication <= INT16_MAX);
+    int16_t want = a->replication == -1 ? KAFKA_DEFAULT_REPLICAS : (int16_t)a->replication;
+    return count < want && count > 0 ? count : want;
+}
+
 /* False when the arena is used up. */
 static bool kafka_create_one(struct kafka_call *c, const struct kafka_change *h,
                              struct kp_create_topics_response_topic *a)
@@ -214,7 +222,7 @@ static bool kafka_create_one(struct kafka_call *c, const struct kafka_change *h,
         return true;
     memcpy(a->topic_id.b, h->admin.topic_id, sizeof a->topic_id.b);
     a->partition_count = h->admin.partition_count;
-    a->replication_factor = 1; /* whatever the default says: there is one node */
+    a->replication_factor = kafka_create_replicas(c, &h->admin);
     return kafka_configs_created(c, h->admin.configs, h->admin.config_count, a);
 }
 
@@ -349,10 +357,14 @@ static void kafka_grow_assigned(struct kafka_call *c,
                             "there must be one assignment for each new partition");
         return;
     }
+    struct broker_partition_info first;
+    bool alone = broker_partition(c->k->options.broker, q->name, 0, false, &first) != 0 ||
+                 first.replica_count < 2;
     for (int32_t i = 0; i < q->assignments.count; i++)
-        if (!kafka_admin_is_here(c, &q->assignments.v[i].broker_ids))
+        if (!alone || !kafka_admin_is_here(c, &q->assignments.v[i].broker_ids))
             kafka_change_refuse(h, KAFKA_INVALID_REPLICA_ASSIGNMENT,
-                                "a partition can only be assigned to this broker, and only once");
+                                alone ? kafka_admin_placed
+                                      : "brokers place the replicas of this topic themselves");
 }
 
 static void kafka_grow_answer(struct kafka_call *c)

@@ -4,11 +4,16 @@
  * speaks.
  *
  * Metadata makes unknown topics when the client allows it: the answer waits until they are durable,
- * so that a producer's first question is answered with its topic. One node leads everything.
+ * so that a producer's first question is answered with its topic. A broker that does not lead
+ * cannot make one: it says that there is no leader yet, and its client asks on. The leader of the
+ * cluster is its controller and coordinates all groups. Metadata names every broker that has an
+ * address, silent or not.
  */
-#include "net/kafka/kafka_priv.h"
+#include "net/kafka/kafka_nodes.h"
 
 #include <string.h>
+
+#define KAFKA_FENCED_VERSION 2 /* the first of DescribeCluster that tells fenced brokers apart */
 
 /* --- ApiVersions (KIP-35, KIP-511) ------------------------------------------------------------ */
 
@@ -49,27 +54,55 @@ void kafka_api_versions_unknown(struct kafka_call *c)
 
 /* --- DescribeCluster (KIP-700) ---------------------------------------------------------------- */
 
+/* A broker that nobody hears of is fenced in Kafka, and told from version 2 on when asked for. */
+static bool kafka_describe_takes(const struct kafka_call *c, const struct kafka_node *n)
+{
+    const struct kp_describe_cluster_request *q = c->request;
+    bool fenced_out = c->kind.version >= KAFKA_FENCED_VERSION && !q->include_fenced_brokers;
+    return n->told && !(n->silent && fenced_out);
+}
+
+/* False when the arena is used up. */
+static bool kafka_describe_brokers(struct kafka_call *c, const struct kafka_nodes *all,
+                                   struct kp_describe_cluster_response *a)
+{
+    struct kp_describe_cluster_response_broker *v = kafka_alloc(c, all->count, sizeof *v);
+    for (size_t i = 0; v != NULL && i < all->count; i++) {
+        const struct kafka_node *n = &all->v[i];
+        if (kafka_describe_takes(c, n))
+            v[a->brokers.count++] = (struct kp_describe_cluster_response_broker){
+                .node_id = n->id,
+                .host = n->host,
+                .port = n->port,
+                .rack = n->rack,
+                .is_fenced = n->silent,
+            };
+    }
+    a->brokers.v = v;
+    return v != NULL;
+}
+
 void kafka_describe_cluster(struct kafka_call *c)
 {
     const struct kp_describe_cluster_request *q = c->request;
     struct kp_describe_cluster_response a = KP_DESCRIBE_CLUSTER_RESPONSE_INIT;
-    struct kp_describe_cluster_response_broker b = KP_DESCRIBE_CLUSTER_RESPONSE_BROKER_INIT;
-    struct kafka_node here = kafka_here(c);
-    b.node_id = c->k->node_id;
-    b.host = here.host;
-    b.port = here.port;
+    const struct kafka_nodes *all = kafka_nodes(c);
+    bool good = all != NULL;
     a.cluster_id = slice_str(c->k->cluster_id);
-    a.controller_id = c->k->node_id;
+    if (good)
+        a.controller_id = kafka_nodes_told(all, all->leader) != NULL ? all->leader : -1;
     if (q->endpoint_type != 1) { /* 2: controllers, which have no address of their own here */
         a.error = KAFKA_UNSUPPORTED_ENDPOINT_TYPE;
         a.error_message = slice_str("this cluster has no endpoints of controllers");
     } else {
-        a.brokers.v = &b;
-        a.brokers.count = 1;
+        good = good && kafka_describe_brokers(c, all, &a);
     }
     if (q->include_cluster_operations)
         a.cluster_operations = KAFKA_CLUSTER_OPERATIONS;
-    kafka_answer(c, &a);
+    if (good)
+        kafka_answer(c, &a);
+    else
+        kafka_refuse(c, kp_condition_text(KP_LIMIT));
 }
 
 /* --- FindCoordinator -------------------------------------------------------------------------- */
@@ -77,13 +110,13 @@ void kafka_describe_cluster(struct kafka_call *c)
 #define KAFKA_COORDINATOR_GROUP 0
 #define KAFKA_COORDINATOR_TXN   1
 
-/* This node, or why there is none. */
-static struct kp_find_coordinator_response_coordinator kafka_coordinator(struct kafka_call *c,
-                                                                         int8_t type)
+/* The leader of the cluster, or why there is none. */
+static struct kp_find_coordinator_response_coordinator
+kafka_coordinator(const struct kafka_nodes *all, int8_t type)
 {
     struct kp_find_coordinator_response_coordinator a =
         KP_FIND_COORDINATOR_RESPONSE_COORDINATOR_INIT;
-    struct kafka_node here = kafka_here(c);
+    const struct kafka_node *n = kafka_nodes_told(all, all->leader);
     a.node_id = a.port = -1;
     if (type == KAFKA_COORDINATOR_TXN) {
         a.error = KAFKA_COORDINATOR_NOT_AVAILABLE;
@@ -91,27 +124,32 @@ static struct kp_find_coordinator_response_coordinator kafka_coordinator(struct 
     } else if (type != KAFKA_COORDINATOR_GROUP) {
         a.error = KAFKA_INVALID_REQUEST;
         a.error_message = slice_str("this broker has coordinators of groups alone");
+    } else if (n == NULL) {
+        a.error = KAFKA_COORDINATOR_NOT_AVAILABLE;
+        a.error_message = slice_str("no broker leads this cluster at present");
     } else {
-        a.node_id = c->k->node_id;
-        a.host = here.host;
-        a.port = here.port;
+        a.node_id = n->id;
+        a.host = n->host;
+        a.port = n->port;
     }
     return a;
 }
 
-/* One node coordinates everything, whatever the key. */
+/* One broker coordinates everything, whatever the key. */
 void kafka_find_coordinator(struct kafka_call *c)
 {
     const struct kp_find_coordinator_request *q = c->request;
     struct kp_find_coordinator_response a = KP_FIND_COORDINATOR_RESPONSE_INIT;
-    struct kp_find_coordinator_response_coordinator one = kafka_coordinator(c, q->key_type);
+    struct kp_find_coordinator_response_coordinator one;
+    const struct kafka_nodes *all = kafka_nodes(c);
     struct kp_find_coordinator_response_coordinator *v = NULL;
     int32_t count = q->coordinator_keys.count > 0 ? q->coordinator_keys.count : 0;
     v = kafka_alloc(c, (size_t)count, sizeof *v);
-    if (v == NULL || count > KAFKA_ITEMS_MAX) {
+    if (v == NULL || all == NULL || count > KAFKA_ITEMS_MAX) {
         kafka_refuse(c, "too many coordinators in one request");
         return;
     }
+    one = kafka_coordinator(all, q->key_type);
     for (int32_t i = 0; i < count; i++) {
         v[i] = one;
         v[i].key = q->coordinator_keys.v[i];
@@ -140,33 +178,37 @@ static bool kafka_metadata_zero(const struct kp_uuid *id)
     return memcmp(id, &zero, sizeof zero) == 0;
 }
 
-static bool kafka_metadata_partitions(struct kafka_call *c, const struct broker_topic_info *info,
+static bool kafka_metadata_partitions(struct kafka_call *c, const struct kafka_nodes *all,
+                                      const struct broker_topic_info *info,
                                       struct kp_metadata_response_topic *t)
 {
     size_t count = (size_t)info->partition_count;
     struct kp_metadata_response_partition *v = kafka_alloc(c, count, sizeof *v);
-    int32_t *node = kafka_alloc(c, 1, sizeof *node);
-    if (v == NULL || node == NULL)
-        return false;
-    *node = c->k->node_id;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; v != NULL && i < count; i++) {
         struct broker_partition_info p;
+        struct kafka_led led;
         int r = broker_partition(c->k->options.broker, info->name, (int32_t)i, false, &p);
         ASSERT(r == 0);
-        v[i] = (struct kp_metadata_response_partition)KP_METADATA_RESPONSE_PARTITION_INIT;
-        v[i].index = (int32_t)i;
-        v[i].leader_id = p.leader;
-        v[i].leader_epoch = p.epoch;
-        v[i].replicas.v = v[i].in_sync.v = node;
-        v[i].replicas.count = v[i].in_sync.count = 1;
+        if (!kafka_nodes_partition(c, all, &p, &led))
+            return false;
+        v[i] = (struct kp_metadata_response_partition){
+            .error = led.error,
+            .index = (int32_t)i,
+            .leader_id = led.leader,
+            .leader_epoch = led.epoch,
+            .replicas = led.replicas,
+            .in_sync = led.in_sync,
+            .offline = led.offline,
+        };
     }
     t->partitions.v = v;
     t->partitions.count = (int32_t)count;
-    return true;
+    return v != NULL;
 }
 
 /* False when the arena is used up. */
-static bool kafka_metadata_fill(struct kafka_call *c, const struct broker_topic_info *info,
+static bool kafka_metadata_fill(struct kafka_call *c, const struct kafka_nodes *all,
+                                const struct broker_topic_info *info,
                                 struct kp_metadata_response_topic *t)
 {
     const struct kp_metadata_request *q = c->request;
@@ -176,35 +218,62 @@ static bool kafka_metadata_fill(struct kafka_call *c, const struct broker_topic_
     t->is_internal = info->internal;
     if (q->include_topic_operations)
         t->authorized_operations = KAFKA_TOPIC_OPERATIONS;
-    return t->name.p != NULL && kafka_metadata_partitions(c, info, t);
+    return t->name.p != NULL && kafka_metadata_partitions(c, all, info, t);
 }
 
-static void kafka_metadata_missing(const struct kp_metadata_request_topic *q, bool by_id,
+static void kafka_metadata_automatic(void *ctx, const char *key, const char *value,
+                                     const char *source, const char *help)
+{
+    ASSERT(source != NULL && help != NULL);
+    if (strcmp(key, "auto.create.topics.enable") == 0)
+        *(bool *)ctx = strcmp(value, "true") == 0;
+}
+
+static int16_t kafka_metadata_error(const struct kafka_call *c, enum broker_status status)
+{
+    bool automatic = false;
+    if (status == BROKER_BUSY)
+        return KAFKA_LEADER_NOT_AVAILABLE; /* somebody is making it */
+    if (status != BROKER_NOT_LEADER)
+        return kafka_errmap(status);
+    broker_configs(c->k->options.broker, SLICE_NULL, kafka_metadata_automatic, &automatic);
+    return automatic ? KAFKA_LEADER_NOT_AVAILABLE /* the leader makes it when it is asked */
+                     : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+}
+
+static void kafka_metadata_missing(const struct kafka_call *c,
+                                   const struct kp_metadata_request_topic *q,
                                    enum broker_status status, struct kp_metadata_response_topic *t)
 {
+    bool by_id = !kafka_metadata_zero(&q->topic_id);
     *t = (struct kp_metadata_response_topic)KP_METADATA_RESPONSE_TOPIC_INIT;
     t->name = by_id ? SLICE_NULL : q->name;
     if (by_id)
         t->topic_id = q->topic_id;
-    t->error = by_id                   ? KAFKA_UNKNOWN_TOPIC_ID
-               : status == BROKER_BUSY ? KAFKA_LEADER_NOT_AVAILABLE /* somebody is making it */
-                                       : kafka_errmap(status);
+    t->error = by_id ? KAFKA_UNKNOWN_TOPIC_ID : kafka_metadata_error(c, status);
 }
 
-static void kafka_metadata_answer(struct kafka_call *c,
+/* Topics are NULL where the arena was used up. */
+static void kafka_metadata_answer(struct kafka_call *c, const struct kafka_nodes *all,
                                   const struct kp_metadata_response_topic *topics, size_t count)
 {
     const struct kp_metadata_request *q = c->request;
     struct kp_metadata_response a = KP_METADATA_RESPONSE_INIT;
-    struct kp_metadata_response_broker b = KP_METADATA_RESPONSE_BROKER_INIT;
-    struct kafka_node here = kafka_here(c);
-    b.node_id = c->k->node_id;
-    b.host = here.host;
-    b.port = here.port;
-    a.brokers.v = &b;
-    a.brokers.count = 1;
+    struct kp_metadata_response_broker *v =
+        topics == NULL ? NULL : kafka_alloc(c, all->count, sizeof *v);
+    if (v == NULL) {
+        kafka_refuse(c, kp_condition_text(KP_LIMIT));
+        return;
+    }
+    for (size_t i = 0; i < all->count; i++) {
+        const struct kafka_node *n = &all->v[i];
+        if (n->told)
+            v[a.brokers.count++] =
+                (struct kp_metadata_response_broker){n->id, n->host, n->port, n->rack};
+    }
+    a.brokers.v = v;
     a.cluster_id = slice_str(c->k->cluster_id);
-    a.controller_id = c->k->node_id;
+    a.controller_id = kafka_nodes_told(all, all->leader) != NULL ? all->leader : -1;
     a.topics.v = topics;
     a.topics.count = (int32_t)count;
     if (q->include_cluster_operations)
@@ -219,18 +288,16 @@ static void kafka_metadata_all(struct kafka_call *c)
     struct broker_topic_info info;
     size_t count = 0;
     broker_info(b, &total);
+    const struct kafka_nodes *nodes = kafka_nodes(c);
     struct kp_metadata_response_topic *v = kafka_alloc(c, total.topics + 1, sizeof *v);
-    bool good = v != NULL;
+    bool good = nodes != NULL && v != NULL;
     for (struct slice after = SLICE_NULL; good && broker_topic_after(b, after, &info) == 0;) {
         ASSERT(count <= total.topics);
-        good = kafka_metadata_fill(c, &info, &v[count]);
+        good = kafka_metadata_fill(c, nodes, &info, &v[count]);
         after = info.name;
         count++;
     }
-    if (good)
-        kafka_metadata_answer(c, v, count);
-    else
-        kafka_refuse(c, kp_condition_text(KP_LIMIT));
+    kafka_metadata_answer(c, nodes, good ? v : NULL, count);
 }
 
 /* The topics that were asked for, as they are now. */
@@ -240,8 +307,9 @@ static void kafka_metadata_some(struct kafka_call *c)
     const struct kafka_metadata_topic *made = c->state;
     struct broker *b = c->k->options.broker;
     size_t count = (size_t)q->topics.count;
+    const struct kafka_nodes *nodes = kafka_nodes(c);
     struct kp_metadata_response_topic *v = kafka_alloc(c, count, sizeof *v);
-    bool good = v != NULL;
+    bool good = nodes != NULL && v != NULL;
     for (size_t i = 0; good && i < count; i++) {
         const struct kp_metadata_request_topic *t = &q->topics.v[i];
         bool by_id = !kafka_metadata_zero(&t->topic_id);
@@ -249,14 +317,11 @@ static void kafka_metadata_some(struct kafka_call *c)
         int r =
             by_id ? broker_topic_by_id(b, t->topic_id.b, &info) : broker_topic(b, t->name, &info);
         if (r == 0)
-            good = kafka_metadata_fill(c, &info, &v[i]);
+            good = kafka_metadata_fill(c, nodes, &info, &v[i]);
         else
-            kafka_metadata_missing(t, by_id, made[i].created, &v[i]);
+            kafka_metadata_missing(c, t, made[i].created, &v[i]);
     }
-    if (good)
-        kafka_metadata_answer(c, v, count);
-    else
-        kafka_refuse(c, kp_condition_text(KP_LIMIT));
+    kafka_metadata_answer(c, nodes, good ? v : NULL, count);
 }
 
 static void kafka_metadata_created(struct broker_admin *req)

@@ -19,6 +19,11 @@
  * A partition's error answers at once, without waiting: so do a request without partitions and one
  * that wants no wait. Offsets behind an error are -1, as Kafka sends them.
  *
+ * A follower answers up to its own high watermark, from version 11 on and where it has a replica:
+ * who asks in an older version, or another broker, is told who leads (KIP-951). What lies beyond
+ * what it has is OFFSET_NOT_AVAILABLE: the leader may have it. With the selector of racks a leader
+ * sends a consumer to the in-sync replica in its rack (KIP-392), with no records.
+ *
  * What differs from Kafka: no transactions yet, so the last stable offset is the high watermark. A
  * range that cannot be read from disk is KAFKA_STORAGE_ERROR, each time; where reading can go on is
  * logged once, for whoever is to move the consumer beyond. A session that ended while its request
@@ -177,29 +182,85 @@ static int kafka_fetch_incremental(struct kafka_call *c, const struct kp_fetch *
 
 /* --- the request ------------------------------------------------------------------------------ */
 
-/* KIP-320. What the broker has to say of a partition that is not there it says itself. */
-static int16_t kafka_fetch_epoch(const struct kafka_call *c, const struct kafka_fetch_row *row)
+/* KIP-392: the in-sync replica in the consumer's rack that has most of what it wants; -1: none, or
+ * the leader is in that rack. */
+static int32_t kafka_fetch_preferred(struct kafka_call *c, const struct kafka_fetch_row *row)
 {
-    struct broker_partition_info info;
-    if (row->leader_epoch < 0 ||
-        broker_partition(c->k->options.broker, row->name, row->index, true, &info) != 0 ||
-        info.log_start < 0 || row->leader_epoch == info.epoch)
-        return 0;
-    return row->leader_epoch < info.epoch ? KAFKA_FENCED_LEADER_EPOCH : KAFKA_UNKNOWN_LEADER_EPOCH;
+    struct kafka_fetch_plan *plan = c->state;
+    struct broker_follower f;
+    int32_t best = -1;
+    int64_t end = -1;
+    if (plan->rack.size == 0 || slice_equal(plan->rack, slice_str(c->k->rack)))
+        return -1;
+    if (plan->nodes == NULL)
+        plan->nodes = kafka_nodes(c);
+    for (size_t i = 0;
+         plan->nodes != NULL &&
+         broker_partition_follower(c->k->options.broker, row->name, row->index, i, &f) == 0;
+         i++) {
+        const struct kafka_node *n = kafka_nodes_told(plan->nodes, f.id);
+        bool near = n != NULL && !n->silent && slice_equal(n->rack, plan->rack);
+        if (near && f.in_sync && f.end >= row->offset && f.end > end) {
+            best = f.id;
+            end = f.end;
+        }
+    }
+    return best;
 }
 
-/* Gives the rows that can be read their items. True when one of the others has an error. */
+/* KIP-320. */
+static int16_t kafka_fetch_epoch(const struct kafka_fetch_row *row,
+                                 const struct broker_partition_info *info)
+{
+    if (row->leader_epoch < 0 || info->log_start < 0 || row->leader_epoch == info->epoch)
+        return 0;
+    return row->leader_epoch < info->epoch ? KAFKA_FENCED_LEADER_EPOCH : KAFKA_UNKNOWN_LEADER_EPOCH;
+}
+
+static bool kafka_fetch_has_replica(const struct kafka_call *c,
+                                    const struct broker_partition_info *info)
+{
+    for (size_t i = 0; i < info->replica_count; i++)
+        if (info->replicas[i] == c->k->node_id)
+            return true;
+    return false;
+}
+
+/* What is known without the broker, which itself says what is to be said of a partition that is not
+ * there. A follower serves those who know that there are such, and only what it replicates. */
+static void kafka_fetch_check(struct kafka_call *c, struct kafka_fetch_row *row)
+{
+    struct broker_partition_info info;
+    if (broker_partition(c->k->options.broker, row->name, row->index, true, &info) != 0)
+        return;
+    row->follower = info.leader != c->k->node_id;
+    row->told.error = kafka_fetch_epoch(row, &info);
+    if (row->told.error == 0 && row->follower &&
+        (c->kind.version < KAFKA_FETCH_WITH_RACK || !kafka_fetch_has_replica(c, &info)))
+        row->told.error = KAFKA_NOT_LEADER_OR_FOLLOWER;
+    if (row->told.error != 0 || row->follower || info.log_start < 0 || row->offset < info.log_start)
+        return;
+    row->preferred = kafka_fetch_preferred(c, row);
+    row->told.elsewhere = row->preferred >= 0;
+    row->told.high_watermark = info.high_watermark;
+    row->told.log_start = info.log_start;
+}
+
+/* Gives the rows that can be read their items. True when one of the others is to be answered. */
 static bool kafka_fetch_items(struct kafka_call *c, struct broker_fetch_item *items)
 {
     struct kafka_fetch_plan *plan = c->state;
-    bool failed = false;
+    bool at_once = false;
     c->fetch.items = items;
     for (size_t i = 0; i < plan->count; i++) {
         struct kafka_fetch_row *row = &plan->rows[i];
-        bool known = !plan->by_id || row->name.p != NULL;
-        row->told.error = known ? kafka_fetch_epoch(c, row) : KAFKA_UNKNOWN_TOPIC_ID;
-        failed = failed || row->told.error != 0;
-        if (row->told.error != 0)
+        row->preferred = -1;
+        if (plan->by_id && row->name.p == NULL)
+            row->told.error = KAFKA_UNKNOWN_TOPIC_ID;
+        else
+            kafka_fetch_check(c, row);
+        at_once = at_once || row->told.error != 0 || row->preferred >= 0;
+        if (row->told.error != 0 || row->preferred >= 0)
             continue;
         row->item = &items[c->fetch.count++];
         *row->item =
@@ -208,7 +269,7 @@ static bool kafka_fetch_items(struct kafka_call *c, struct broker_fetch_item *it
                                        .offset = row->offset,
                                        .size_max = row->max_bytes > 0 ? (size_t)row->max_bytes : 0};
     }
-    return failed;
+    return at_once;
 }
 
 static uint32_t kafka_fetch_bound(int32_t v, uint32_t max)
@@ -232,8 +293,9 @@ static bool kafka_fetch_start(struct kafka_call *c, const struct kp_fetch *q)
     struct broker_fetch_item *items = kafka_alloc(c, plan->count, sizeof *items);
     if (items == NULL)
         return false;
-    bool failed = kafka_fetch_items(c, items);
-    c->fetch.max_wait_ms = failed ? 0 : kafka_fetch_bound(q->max_wait_ms, INT32_MAX);
+    bool at_once = kafka_fetch_items(c, items);
+    ((struct kafka_fetch_plan *)c->state)->nodes = NULL; /* others, when it is answered */
+    c->fetch.max_wait_ms = at_once ? 0 : kafka_fetch_bound(q->max_wait_ms, INT32_MAX);
     c->fetch.size_max = kafka_fetch_bound(q->max_bytes, kafka_fetch_size_max(c));
     c->fetch.min_size = kafka_fetch_bound(q->min_bytes, (uint32_t)c->fetch.size_max);
     c->fetch.done = kafka_fetch_done;
@@ -263,6 +325,8 @@ void kafka_fetch(struct kafka_call *c)
     c->state = plan;
     plan->by_id = c->kind.version >= KAFKA_FETCH_WITH_ID;
     plan->committed = q.isolation_level != 0;
+    if (c->k->rack_aware && q.replica_id < 0)
+        plan->rack = q.rack_id;
     bool full = q.session_epoch == 0 || q.session_epoch == -1;
     r = full ? kafka_fetch_full(c, &q) : kafka_fetch_incremental(c, &q);
     if (r > 0)

@@ -36,9 +36,10 @@ static void kafka_fetch_fail(struct kafka_call *c, const char *why)
     kafka_refuse(c, why);
 }
 
-static struct kp_fetch_response_partition kafka_fetch_partition(const struct kafka_fetch_plan *plan,
+static struct kp_fetch_response_partition kafka_fetch_partition(struct kafka_call *c,
                                                                 const struct kafka_fetch_row *row)
 {
+    struct kafka_fetch_plan *plan = c->state;
     struct kp_fetch_response_partition p = KP_FETCH_RESPONSE_PARTITION_INIT;
     p.index = row->index;
     p.error = row->told.error;
@@ -46,8 +47,30 @@ static struct kp_fetch_response_partition kafka_fetch_partition(const struct kaf
     p.last_stable_offset = row->told.high_watermark;
     p.log_start_offset = row->told.log_start;
     p.aborted.count = plan->committed ? 0 : -1;
+    p.preferred_replica = row->preferred;
     p.records = row->bytes;
+    if (p.error != 0 && c->kind.version >= KAFKA_FETCH_WITH_LEADER) {
+        struct kafka_hint_of of = {row->name, row->index, p.error};
+        struct kafka_hint hint = kafka_nodes_hint(c, &plan->nodes, &of);
+        p.current_leader.leader_id = hint.leader;
+        p.current_leader.leader_epoch = hint.epoch;
+    }
     return p;
+}
+
+/* The addresses of those that were named; without them where the arena is used up. */
+static void kafka_fetch_nodes(struct kafka_call *c, struct kp_fetch_response *head)
+{
+    const struct kafka_fetch_plan *plan = c->state;
+    size_t count = c->kind.version >= KAFKA_FETCH_WITH_NODES ? kafka_nodes_hinted(plan->nodes) : 0;
+    struct kp_fetch_response_node *v = count > 0 ? kafka_alloc(c, count, sizeof *v) : NULL;
+    for (size_t i = 0; v != NULL && i < plan->nodes->count; i++) {
+        const struct kafka_node *n = &plan->nodes->v[i];
+        if (n->hinted)
+            v[head->node_endpoints.count++] =
+                (struct kp_fetch_response_node){n->id, n->host, n->port, n->rack};
+    }
+    head->node_endpoints.v = v;
 }
 
 static size_t kafka_fetch_run_of(const struct kafka_fetch_plan *plan, size_t begin)
@@ -59,7 +82,7 @@ static size_t kafka_fetch_run_of(const struct kafka_fetch_plan *plan, size_t beg
 }
 
 /* All rows, those of one topic that follow each other under one name. False: it is too large. */
-static bool kafka_fetch_write(struct kafka_call *c, const struct kp_fetch_response *head)
+static bool kafka_fetch_write(struct kafka_call *c, struct kp_fetch_response *head)
 {
     struct kafka_fetch_plan *plan = c->state;
     struct kp_fetch_writer w;
@@ -74,9 +97,10 @@ static bool kafka_fetch_write(struct kafka_call *c, const struct kp_fetch_respon
             left = kafka_fetch_run_of(plan, i);
             kp_fetch_put_topic(&w, row->name, &row->id, (int32_t)left);
         }
-        struct kp_fetch_response_partition p = kafka_fetch_partition(plan, row);
+        struct kp_fetch_response_partition p = kafka_fetch_partition(c, row);
         row->cut = kp_fetch_put_partition(&w, &p);
     }
+    kafka_fetch_nodes(c, head);
     return kp_fetch_end(&w, head) == 0;
 }
 
@@ -210,9 +234,12 @@ static void kafka_fetch_answer(struct kafka_call *c)
 
 /* What passes by itself is, for every client, a leader to be asked for again; Java's consumer stops
  * at a code that it does not expect in this answer, such as LEADER_NOT_AVAILABLE. */
-static int16_t kafka_fetch_error(enum broker_status status)
+static int16_t kafka_fetch_error(const struct kafka_fetch_row *row)
 {
+    enum broker_status status = row->item->status;
     bool passes = status == BROKER_LOADING || status == BROKER_BUSY || status == BROKER_TIMED_OUT;
+    if (status == BROKER_OFFSET_OUT_OF_RANGE && row->follower && row->offset > row->item->log_start)
+        return KAFKA_OFFSET_NOT_AVAILABLE; /* not here yet */
     return passes ? KAFKA_NOT_LEADER_OR_FOLLOWER : kafka_errmap(status);
 }
 
@@ -247,8 +274,10 @@ static bool kafka_fetch_still_there(struct kafka_call *c, const struct kafka_fet
 static void kafka_fetch_result(struct kafka_call *c, struct kafka_fetch_row *row)
 {
     const struct broker_fetch_item *item = row->item;
+    if (row->preferred >= 0)
+        return; /* all of it is known */
     if (item != NULL) {
-        row->told.error = kafka_fetch_error(item->status);
+        row->told.error = kafka_fetch_error(row);
         row->bytes = item->bytes;
         if (!kafka_fetch_still_there(c, row))
             row->told.error = KAFKA_UNKNOWN_TOPIC_ID;

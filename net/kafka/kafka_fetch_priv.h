@@ -5,11 +5,14 @@
  */
 #pragma once
 
-#include "net/kafka/kafka_priv.h"
+#include "net/kafka/kafka_nodes.h"
 #include "proto/kafka/kp_fetch.h"
 
 #define KAFKA_FETCH_WITH_SESSION 7
+#define KAFKA_FETCH_WITH_RACK    11 /* KIP-392: and may be answered by a follower */
+#define KAFKA_FETCH_WITH_LEADER  12 /* tells who leads instead */
 #define KAFKA_FETCH_WITH_ID      13
+#define KAFKA_FETCH_WITH_NODES   16
 
 struct kafka_fetch_row {
     struct slice name; /* of the topic; null: no topic has this id */
@@ -19,20 +22,25 @@ struct kafka_fetch_row {
     int32_t max_bytes;
     int64_t offset;
     struct kafka_session_partition *cached; /* the session's; valid while its epoch stands */
-    struct broker_fetch_item *item;         /* NULL: the error was known before */
+    struct broker_fetch_item *item;         /* NULL: the answer was known before */
+    int32_t preferred;                      /* the broker to read from instead; -1: this one */
+    bool follower;                          /* another broker leads the partition */
     /* The answer. */
     struct kafka_session_told told;
     struct slice bytes; /* pinned */
     size_t cut;
 };
 
-/* call->state. P1: rows[0..count) have an item or an error when the broker is asked. */
+/* call->state. P1: rows[0..count) have an item, an error or a preferred replica when the
+ * broker is asked. */
 struct kafka_fetch_plan {
     struct kafka_fetch_row *rows;
     size_t count;
     bool by_id;
-    bool committed;    /* read_committed */
-    bool make_session; /* the client would like one */
+    bool committed;            /* read_committed */
+    bool make_session;         /* the client would like one */
+    struct slice rack;         /* of the consumer; empty: none, or it does not matter */
+    struct kafka_nodes *nodes; /* NULL: not needed so far */
     bool incremental;
     int32_t session_id;
     uint64_t session_serial;

@@ -3,7 +3,8 @@
  * kafka_group_admin: ListGroups, DescribeGroups, DeleteGroups: what tools ask.
  *
  *   ListGroups      4: filter by state, and the state told (KIP-518); 5: by type, and the type told
- *                   (KIP-848). Words of filters in any case; a word nobody knows matches nothing
+ *                   (KIP-848). Words of filters in any case; a word nobody knows matches nothing.
+ *                   Tools ask every broker: one that does not lead coordinates none
  *   DescribeGroups  classic groups. One that is not there is "Dead" up to 5, an error from 6; so is
  *                   a group of the newer protocol, for which there is ConsumerGroupDescribe.
  *                   Protocol, metadata and assignments are only told while they are agreed: Stable
@@ -68,13 +69,15 @@ void kafka_list_groups(struct kafka_call *c)
     const struct broker *b = c->k->options.broker;
     struct kp_list_groups_response a = KP_LIST_GROUPS_RESPONSE_INIT;
     struct kafka_listing l = {.c = c};
-    a.error = kafka_group_ready(c);
-    if (a.error == KAFKA_NONE)
+    bool none = !c->k->stopping && broker_groups_ready(b) == BROKER_NOT_LEADER;
+    a.error = none ? KAFKA_NONE : kafka_group_ready(c);
+    none = none || a.error != KAFKA_NONE;
+    if (!none)
         broker_groups_each(b, kafka_listing_count, &l);
     size_t count = l.count;
     l.v = kafka_alloc(c, count, sizeof *l.v);
     l.count = 0;
-    if (l.v != NULL && a.error == KAFKA_NONE)
+    if (l.v != NULL && !none)
         broker_groups_each(b, kafka_listing_one, &l);
     if (l.v == NULL || l.failed) {
         kafka_refuse(c, kp_condition_text(KP_LIMIT));

@@ -14,9 +14,10 @@
  *   >= 0        first record of this time or later          1
  *
  * The last stable offset is the high watermark while there are no transactions, so the isolation
- * level changes nothing. All of a log has one leader epoch, that of its partition.
+ * level changes nothing. Both are answered by the leader of a partition: what a follower knows may
+ * be old. ListOffsets with KAFKA_REPLICA_ANY, from tools, is answered wherever it is asked.
  */
-#include "net/kafka/kafka_priv.h"
+#include "net/kafka/kafka_nodes.h"
 
 #include <stdlib.h>
 
@@ -26,6 +27,9 @@
 #define KAFKA_TIME_LOCAL       (-4)
 #define KAFKA_TIME_TIERED      (-5)
 
+#define KAFKA_REPLICA_ANY      (-2)
+
+#define KAFKA_NOT_YET_VERSION  5 /* the first that knows OFFSET_NOT_AVAILABLE */
 #define KAFKA_MAX_TIME_VERSION 7 /* the first that knows these times */
 #define KAFKA_LOCAL_VERSION    8
 #define KAFKA_TIERED_VERSION   9
@@ -103,6 +107,28 @@ static bool kafka_list_duplicates(struct kafka_call *c, const struct kafka_list 
     return true;
 }
 
+/* Only the leader answers; whoever knows another epoch of it is told that first. NONE too where
+ * there is no such partition, as the broker will say. */
+static int16_t kafka_list_check(struct kafka_call *c, const struct kafka_ask *ask)
+{
+    struct broker_partition_info info;
+    if (broker_partition(c->k->options.broker, ask->topic, ask->q->index, false, &info) != 0 ||
+        info.leader == c->k->node_id)
+        return KAFKA_NONE;
+    int16_t epoch = kafka_epoch_error(ask->q->leader_epoch, info.epoch);
+    return epoch != KAFKA_NONE ? epoch : KAFKA_NOT_LEADER_OR_FOLLOWER;
+}
+
+/* ListOffsets before version 5 knows it as a leader that is not there yet. */
+static int16_t kafka_list_error(const struct kafka_call *c, const struct kafka_ask *ask)
+{
+    if (ask->item == NULL)
+        return ask->error;
+    if (ask->item->status == BROKER_OFFSET_NOT_AVAILABLE && c->kind.version < KAFKA_NOT_YET_VERSION)
+        return KAFKA_LEADER_NOT_AVAILABLE;
+    return kafka_errmap(ask->item->status);
+}
+
 /* False when the arena is used up. */
 static bool kafka_list_asks(struct kafka_call *c, struct kafka_list *l)
 {
@@ -120,6 +146,8 @@ static bool kafka_list_asks(struct kafka_call *c, struct kafka_list *l)
             ask->topic = q->topics.v[i].name;
             if (!kafka_time_known(ask->q->timestamp, c->kind.version))
                 ask->error = KAFKA_UNSUPPORTED_VERSION;
+            else if (q->replica_id != KAFKA_REPLICA_ANY)
+                ask->error = kafka_list_check(c, ask);
         }
     ASSERT(ask == l->asks + l->count);
     return kafka_list_duplicates(c, l);
@@ -131,7 +159,7 @@ static struct kp_list_offsets_response_partition kafka_list_partition(struct kaf
     struct kp_list_offsets_response_partition a = KP_LIST_OFFSETS_RESPONSE_PARTITION_INIT;
     struct broker_partition_info info;
     a.index = ask->q->index;
-    a.error = ask->item == NULL ? ask->error : kafka_errmap(ask->item->status);
+    a.error = kafka_list_error(c, ask);
     if (a.error != KAFKA_NONE)
         return a;
     ASSERT(ask->item != NULL);
@@ -143,7 +171,7 @@ static struct kp_list_offsets_response_partition kafka_list_partition(struct kaf
         return a;
     a.timestamp = ask->item->found_timestamp_ms;
     a.offset = ask->item->offset;
-    a.leader_epoch = a.offset >= 0 ? info.epoch : -1;
+    a.leader_epoch = ask->item->epoch;
     return a;
 }
 
@@ -230,35 +258,27 @@ void kafka_list_offsets(struct kafka_call *c)
 
 /* --- OffsetForLeaderEpoch (KIP-101, KIP-279) -------------------------------------------------- */
 
-/* Where the epoch ends. The list of epochs has one entry: (epoch, log start). */
-static void kafka_epoch_end(const struct broker_partition_info *info, int32_t epoch,
-                            struct kp_offset_for_leader_epoch_response_partition *a)
-{
-    ASSERT(info->log_start >= 0 && info->high_watermark >= info->log_start);
-    if (epoch < 0 || epoch > info->epoch)
-        return; /* -1 and -1: not known */
-    a->leader_epoch = epoch;
-    a->end_offset = epoch == info->epoch ? info->high_watermark : info->log_start;
-}
-
 static struct kp_offset_for_leader_epoch_response_partition
 kafka_epoch_partition(struct kafka_call *c, struct slice topic,
                       const struct kp_offset_for_leader_epoch_request_partition *q)
 {
     struct kp_offset_for_leader_epoch_response_partition a =
         KP_OFFSET_FOR_LEADER_EPOCH_RESPONSE_PARTITION_INIT;
+    struct broker_epoch end = {.topic = topic, .partition = q->index, .epoch = q->leader_epoch};
     struct broker_partition_info info;
+    enum broker_status status =
+        c->k->stopping ? BROKER_STOPPING : broker_epoch_end(c->k->options.broker, &end);
     a.index = q->index;
-    if (c->k->stopping)
-        a.error = kafka_errmap(BROKER_STOPPING);
-    else if (broker_partition(c->k->options.broker, topic, q->index, true, &info) != 0)
-        a.error = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-    else if (info.log_start < 0)
-        a.error = kafka_errmap(BROKER_LOADING);
-    else
-        a.error = kafka_epoch_error(q->current_leader_epoch, info.epoch);
-    if (a.error == KAFKA_NONE)
-        kafka_epoch_end(&info, q->leader_epoch, &a);
+    a.error = kafka_errmap(status);
+    if ((status == BROKER_OK || status == BROKER_NOT_LEADER) &&
+        broker_partition(c->k->options.broker, topic, q->index, false, &info) == 0) {
+        int16_t epoch = kafka_epoch_error(q->current_leader_epoch, info.epoch);
+        a.error = epoch != KAFKA_NONE ? epoch : a.error;
+    }
+    if (a.error == KAFKA_NONE) {
+        a.leader_epoch = end.found;
+        a.end_offset = end.end;
+    }
     return a;
 }
 

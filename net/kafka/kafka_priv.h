@@ -7,6 +7,7 @@
  *   kafka_errmap.c   broker conditions to error codes: the only place with numbers of Kafka's
  * errors
  *   kafka_cluster.c  ApiVersions, Metadata, DescribeCluster, FindCoordinator
+ *   kafka_nodes.c    the cluster as clients are told of it
  *   kafka_produce.c  Produce, InitProducerId
  *   kafka_fetch.c    Fetch, to the broker; kafka_fetch_answer.c: and back
  *   kafka_session.c  incremental sessions of fetches (KIP-227)
@@ -46,6 +47,8 @@
 
 #define KAFKA_ITEMS_MAX 4096 /* partitions, topics or resources of one request: BROKER_ITEMS_MAX */
 
+#define KAFKA_RACK_MAX  255 /* bytes */
+
 /* Damaged ranges that were logged, so that each is logged once. */
 #define KAFKA_DAMAGED_MAX 64
 
@@ -67,6 +70,8 @@ struct kafka {
     struct tally tallies[KP_API_COUNT]; /* from a frame to its answer */
     char cluster_id[23];
     int32_t node_id;
+    char rack[KAFKA_RACK_MAX + 1];       /* of this broker; "": none */
+    bool rack_aware;                     /* consumers are sent to replicas in their rack */
     struct kafka_call *current;          /* whose frame is being taken; NULL when it was answered */
     uint64_t damaged[KAFKA_DAMAGED_MAX]; /* by hash; a ring */
     size_t damaged_count;
@@ -118,11 +123,11 @@ void kafka_refuse(struct kafka_call *c, const char *why);
 
 /* Where the client of this call should go: the advertised address of its listener, or what it
  * dialled. The host is in the call's arena. */
-struct kafka_node {
+struct kafka_address {
     struct slice host;
     int32_t port;
 };
-struct kafka_node kafka_here(struct kafka_call *c);
+struct kafka_address kafka_here(struct kafka_call *c);
 
 /* Bit sums of what is allowed where nothing is forbidden. */
 #define KAFKA_CLUSTER_OPERATIONS 8096

@@ -7,10 +7,12 @@
  * beside the results; that all of it is right was seen when it came.
  * acks=0 is not answered at all; when it fails, the end of the connection says so, as in Kafka.
  */
-#include "net/kafka/kafka_priv.h"
+#include "net/kafka/kafka_nodes.h"
 #include "proto/kafka/kp_produce.h"
 
 #include <string.h>
+
+#define KAFKA_PRODUCE_WITH_LEADER 10 /* KIP-951: tells who leads instead */
 
 /* Transactions come with their coordinator; until then nobody may believe to be in one. */
 static bool kafka_produce_transactional(const struct kp_produce *q)
@@ -28,8 +30,10 @@ static int16_t kafka_produce_error(const struct kafka_call *c,
     return kafka_errmap(item->status);
 }
 
+/* *nodes is made for the first hint. */
 static struct kp_produce_response_partition
-kafka_produce_partition(const struct kafka_call *c, const struct broker_produce_item *item)
+kafka_produce_partition(struct kafka_call *c, const struct broker_produce_item *item,
+                        struct kafka_nodes **nodes)
 {
     struct kp_produce_response_partition p = KP_PRODUCE_RESPONSE_PARTITION_INIT;
     p.index = item->partition;
@@ -39,7 +43,28 @@ kafka_produce_partition(const struct kafka_call *c, const struct broker_produce_
     p.log_start_offset = item->log_start;
     if (p.error != 0 && item->message != NULL)
         p.error_message = slice_str(item->message);
+    if (p.error != 0 && c->kind.version >= KAFKA_PRODUCE_WITH_LEADER) {
+        struct kafka_hint_of of = {item->topic, item->partition, p.error};
+        struct kafka_hint hint = kafka_nodes_hint(c, nodes, &of);
+        p.current_leader.leader_id = hint.leader;
+        p.current_leader.leader_epoch = hint.epoch;
+    }
     return p;
+}
+
+/* The addresses of those that were named; without them where the arena is used up. */
+static void kafka_produce_nodes(struct kafka_call *c, const struct kafka_nodes *nodes,
+                                struct kp_produce_response *a)
+{
+    size_t count = kafka_nodes_hinted(nodes);
+    struct kp_produce_response_node *v = count > 0 ? kafka_alloc(c, count, sizeof *v) : NULL;
+    for (size_t i = 0; v != NULL && i < nodes->count; i++) {
+        const struct kafka_node *n = &nodes->v[i];
+        if (n->hinted)
+            v[a->node_endpoints.count++] =
+                (struct kp_produce_response_node){n->id, n->host, n->port, n->rack};
+    }
+    a->node_endpoints.v = v;
 }
 
 /* Topics and partitions in the order of the request. */
@@ -48,18 +73,20 @@ static void kafka_produce_write(struct kafka_call *c, struct kp_produce *q, stru
     struct kp_produce_writer w;
     struct kp_produce_topic t;
     struct kp_produce_partition p;
+    struct kafka_nodes *nodes = NULL;
     size_t i = 0;
     kp_produce_answer(&w, c->kind.version, c->correlation_id, q->topic_count, out);
     while (kp_produce_next_topic(q, &t)) {
         kp_produce_put_topic(&w, t.name, t.partition_count);
         while (kp_produce_next_partition(q, &p)) {
             struct kp_produce_response_partition a =
-                kafka_produce_partition(c, &c->produce.items[i++]);
+                kafka_produce_partition(c, &c->produce.items[i++], &nodes);
             kp_produce_put_partition(&w, &a);
         }
     }
     ASSERT(i == (size_t)q->partition_count);
     struct kp_produce_response rest = KP_PRODUCE_RESPONSE_INIT;
+    kafka_produce_nodes(c, nodes, &rest);
     rest.throttle_time_ms = kafka_throttle_answer(c);
     int r = kp_produce_end(&w, &rest);
     ASSERT(r == 0); /* smaller than the request, but for error messages of ours */

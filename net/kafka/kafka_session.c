@@ -149,8 +149,8 @@ void kafka_session_forget(struct kafka_sessions *s, struct kafka_session *sessio
 bool kafka_session_note(struct kafka_session *session, struct kafka_session_partition *p,
                         const struct kafka_session_told *told)
 {
-    bool must = told->data || told->error != 0 || told->high_watermark != p->high_watermark ||
-                told->log_start != p->log_start;
+    bool must = told->data || told->elsewhere || told->error != 0 ||
+                told->high_watermark != p->high_watermark || told->log_start != p->log_start;
     p->log_start = told->log_start;
     /* An error is told every time, and its end too: with it the mark is another one. */
     p->high_watermark = told->error != 0 ? -1 : told->high_watermark;

@@ -66,6 +66,7 @@ struct kafka_session_told {
     int64_t log_start;
     int16_t error;
     bool data;
+    bool elsewhere; /* another broker is to be read from */
 };
 
 struct kafka_session_partition {
@@ -139,8 +140,8 @@ void kafka_session_step(struct kafka_sessions *s, struct kafka_session *session,
 /* The session that had this serial; NULL: it is gone. */
 struct kafka_session *kafka_session_find(const struct kafka_sessions *s, int32_t id,
                                          uint64_t serial);
-/* Remembers what the answer says. True when it must be in the answer: data, an error, or a
- * change. */
+/* Remembers what the answer says. True when it must be in the answer: data, another broker, an
+ * error, or a change. */
 bool kafka_session_note(struct kafka_session *session, struct kafka_session_partition *p,
                         const struct kafka_session_told *told);
 

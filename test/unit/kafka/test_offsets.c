@@ -235,12 +235,21 @@ START_TEST(ends_of_epochs)
     ck_assert_int_eq(rig_trim(&c.g, "t", 0, 2), BROKER_OK);
     rig_set_epoch(&c.g, "t", 3);
     expect_end(&c, 3, 3, 0, 3, 5);
-    expect_end(&c, 3, 1, 0, 1, 2);
+    expect_end(&c, 3, 1, 0, 0, 5); /* left nothing: what was in front of it */
     expect_end(&c, 3, 4, 0, -1, -1);
+    ck_assert_int_eq(rig_put_tag(&c.g, "t", 9), 5);
+    expect_end(&c, 3, 0, 0, 0, 5);
+    expect_end(&c, 3, 2, 0, 0, 5);
+    expect_end(&c, 3, 3, 0, 3, 6);
+    ck_assert_int_eq(list(&c, 10, "t", 0, -2, 3).leader_epoch, 0);
+    ck_assert_int_eq(list(&c, 10, "t", 0, RIG_TIME, 3).leader_epoch, 0);
+    ck_assert_int_eq(list(&c, 10, "t", 0, -1, 3).leader_epoch, 3);
+    ck_assert_int_eq(rig_trim(&c.g, "t", 0, 5), BROKER_OK);
+    expect_end(&c, 3, 0, 0, 0, 5); /* below all that is left */
+    ck_assert_int_eq(list(&c, 10, "t", 0, -2, 3).leader_epoch, 3);
     expect_end(&c, 2, 3, KAFKA_FENCED_LEADER_EPOCH, -1, -1);
     expect_end(&c, 4, 3, KAFKA_UNKNOWN_LEADER_EPOCH, -1, -1);
     ck_assert_int_eq(epoch_end(&c, 2, "none", -1, 0).error, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
-    rig_set_epoch(&c.g, "t", 0);
     kclient_close(&c);
 }
 END_TEST

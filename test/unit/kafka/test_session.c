@@ -155,10 +155,11 @@ static void model_note(struct model *m, struct model_session *s, struct kafka_se
     struct kafka_session_told told = {.high_watermark = (int64_t)model_below(m, 3),
                                       .log_start = (int64_t)model_below(m, 2),
                                       .data = model_below(m, 3) == 0};
+    told.elsewhere = !told.data && model_below(m, 5) == 0;
     if (!told.data && model_below(m, 4) == 0)
-        told = (struct kafka_session_told){-1, -1, KAFKA_UNKNOWN_TOPIC_ID, false};
-    bool must = told.data || told.error != 0 || p.high_watermark != told.high_watermark ||
-                p.log_start != told.log_start;
+        told = (struct kafka_session_told){-1, -1, KAFKA_UNKNOWN_TOPIC_ID, false, false};
+    bool must = told.data || told.elsewhere || told.error != 0 ||
+                p.high_watermark != told.high_watermark || p.log_start != told.log_start;
     struct list *node = r->order.next;
     for (size_t k = 0; k < i; k++)
         node = node->next;
