@@ -28,22 +28,30 @@ static struct slice kafka_nodes_text(const char *text)
 static void kafka_nodes_here(struct kafka_call *c, struct kafka_node *n)
 {
     struct kafka_address here = kafka_here(c);
-    n->id = c->k->node_id;
     n->host = here.host;
     n->port = here.port;
     n->rack = kafka_nodes_text(c->k->rack);
     n->told = true;
 }
 
+/* Room for one more, in the order of ids. */
+static struct kafka_node *kafka_nodes_add(struct kafka_nodes *all, int32_t id)
+{
+    size_t at = all->count++;
+    for (; at > 0 && all->v[at - 1].id > id; at--)
+        all->v[at] = all->v[at - 1];
+    all->v[at] = (struct kafka_node){.id = id};
+    return &all->v[at];
+}
+
 static void kafka_nodes_take(struct kafka_call *c, struct kafka_nodes *all,
                              const struct broker_member *m)
 {
-    struct kafka_node *n = &all->v[all->count++];
+    struct kafka_node *n = kafka_nodes_add(all, m->id);
     if (m->self) {
         kafka_nodes_here(c, n);
         return;
     }
-    n->id = m->id;
     n->host = slice_str(m->kafka_host);
     n->port = m->kafka_port;
     n->rack = kafka_nodes_text(m->rack);
@@ -72,7 +80,7 @@ struct kafka_nodes *kafka_nodes(struct kafka_call *c)
         kafka_nodes_take(c, all, &m);
     ASSERT(all->count == count);
     if (kafka_nodes_find(all, all->self) == NULL) /* not registered yet, but answering */
-        kafka_nodes_here(c, &v[all->count++]);
+        kafka_nodes_here(c, kafka_nodes_add(all, all->self));
     return all;
 }
 

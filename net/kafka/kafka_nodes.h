@@ -18,7 +18,7 @@ struct kafka_node {
 };
 
 struct kafka_nodes {
-    struct kafka_node *v; /* all that are registered, and this one */
+    struct kafka_node *v; /* by id: all that are registered, and this one */
     size_t count;
     int32_t self;
     int32_t leader; /* of the cluster: its controller, and coordinator of everything; -1: none */

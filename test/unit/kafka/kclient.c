@@ -15,6 +15,7 @@ void kclient_init(struct kclient *c, uint64_t seed)
     *c = (struct kclient){.fd = -1};
     (void)signal(SIGPIPE, SIG_IGN);
     rig_init(&c->g, seed, 0);
+    c->rig = &c->g;
     arena_init(&c->arena, 256u << 20);
 }
 
@@ -32,8 +33,8 @@ void kclient_connect(struct kclient *c)
 static void kclient_open_front(struct kclient *c)
 {
     char why[KAFKA_WHY_SIZE] = "";
-    struct kafka_options o = {.broker = c->g.broker,
-                              .clock = c->clock != NULL ? c->clock : &c->g.clock.clock,
+    struct kafka_options o = {.broker = c->rig->broker,
+                              .clock = c->clock != NULL ? c->clock : &c->rig->clock.clock,
                               .listeners = {{.address = "127.0.0.1:0"}},
                               .listener_count = 1,
                               .loopback_only = true,
@@ -82,11 +83,28 @@ void kclient_close(struct kclient *c)
     buf_deinit(&c->in);
 }
 
+void kclient_attach(struct kclient *c, struct rig *g, void (*turn)(void *ctx), void *ctx)
+{
+    *c = (struct kclient){.fd = -1, .rig = g, .turn = turn, .ctx = ctx};
+    (void)signal(SIGPIPE, SIG_IGN);
+    arena_init(&c->arena, 256u << 20);
+    kclient_open_front(c);
+}
+
+void kclient_detach(struct kclient *c)
+{
+    kclient_close_front(c);
+    arena_deinit(&c->arena);
+    buf_deinit(&c->in);
+}
+
 void kclient_turn(struct kclient *c)
 {
     ck_assert_int_eq(kafka_turn(c->k), 0);
-    if (!c->frozen)
-        rig_run(&c->g);
+    if (c->turn != NULL)
+        c->turn(c->ctx);
+    else if (!c->frozen)
+        rig_run(c->rig);
     kafka_flush(c->k);
     kafka_check(c->k);
 }

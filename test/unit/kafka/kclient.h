@@ -24,8 +24,11 @@ struct kclient {
     int32_t correlation_id;
     struct arena arena; /* answers, until kclient_close */
     struct buf in;
-    bool ended;  /* by the front */
-    bool frozen; /* the broker gets no turn */
+    bool ended;              /* by the front */
+    bool frozen;             /* the broker gets no turn */
+    struct rig *rig;         /* the broker's; &g, unless it is attached */
+    void (*turn)(void *ctx); /* instead of the rig's; NULL: none */
+    void *ctx;
 };
 
 void kclient_init(struct kclient *c, uint64_t seed);
@@ -34,6 +37,10 @@ void kclient_open(struct kclient *c);
 /* Closes the front, stops the broker and opens both again. */
 void kclient_reopen(struct kclient *c);
 void kclient_close(struct kclient *c);
+/* A front and a client for a broker of somebody else's, who gives it its turns. */
+void kclient_attach(struct kclient *c, struct rig *g, void (*turn)(void *ctx), void *ctx);
+/* Ends both. */
+void kclient_detach(struct kclient *c);
 /* A connection anew. */
 void kclient_connect(struct kclient *c);
 /* Closes the client's end. */
