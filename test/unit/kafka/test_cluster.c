@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * test_cluster: what the Kafka front of each of three brokers that replicate (fleet.h) tells of all
- * of them: who is there, who leads, what is left to the leader, and what is so after another one was
- * promoted or while nobody leads.
+ * of them: who is there, who leads, what is left to the leader, and what is so after another one
+ * was promoted or while nobody leads.
  */
 #include <stdio.h>
 

@@ -254,6 +254,30 @@ START_TEST(offsets_are_the_leaders)
 }
 END_TEST
 
+/* A new leader whose high watermark is behind what others may have seen. */
+START_TEST(offsets_not_yet)
+{
+    struct rig_batch b = {.tag = 5};
+    ck_assert_int_eq(rig_alter(&f.w.nodes[1].rig, "t", "min.insync.replicas", "2"), BROKER_OK);
+    world_run(&f.w, 1000);
+    f.w.cut[3][1] = true; /* in sync still, so that the next record is not committed */
+    struct rig_produce *p = world_produce(&f.w, 1, "t", 1, &b);
+    world_run(&f.w, 500);
+    ck_assert_uint_eq(p->done, 1);
+    rig_produce_free(p);
+    f.w.cut[1][2] = true;
+    enum broker_status s = world_promote(&f.w, 2, false);
+    f.w.cut[3][2] = true; /* and no follower makes it so */
+    ck_assert_msg(s == BROKER_OK, "%d: %s", s, f.w.said);
+    fleet_ask(&f, 2);
+    for (int16_t v = 1; v <= 10; v++) {
+        int16_t error = fleet_list(&f, v, -1, -1, -1).error;
+        ck_assert_int_eq(error, v < 5 ? KAFKA_LEADER_NOT_AVAILABLE : KAFKA_OFFSET_NOT_AVAILABLE);
+        ck_assert_int_eq(fleet_list(&f, v, -1, -2, -1).offset, 0);
+    }
+}
+END_TEST
+
 START_TEST(groups_are_the_leaders)
 {
     struct kp_heartbeat_request beat = KP_HEARTBEAT_REQUEST_INIT;
@@ -290,6 +314,7 @@ int main(void)
     tcase_add_test(t, a_silent_replica_in_the_rack);
     tcase_add_test(t, no_selector);
     tcase_add_test(t, offsets_are_the_leaders);
+    tcase_add_test(t, offsets_not_yet);
     tcase_add_test(t, groups_are_the_leaders);
     suite_add_tcase(s, t);
     return rig_main(s);
