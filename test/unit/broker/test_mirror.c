@@ -511,7 +511,9 @@ START_TEST(factors)
     rig_admin_init(&a, BROKER_TOPIC_CREATE, "three");
     a.req.replication = 3;
     ck_assert_int_eq(rig_admin_run(&g, &a), BROKER_BAD_REPLICATION);
-    ck_assert_str_eq(a.req.message, "replication factor 3, but there are 2 brokers");
+    ck_assert_str_eq(a.req.message,
+                     "Unable to replicate the partition 3 time(s): The target replication factor "
+                     "of 3 cannot be reached because only 2 broker(s) are registered.");
     rig_admin_init(&a, BROKER_TOPIC_CREATE, "two");
     a.req.replication = 2;
     ck_assert_int_eq(rig_admin_run(&g, &a), BROKER_OK);
