@@ -34,6 +34,23 @@ static void report_next(const struct report *r, struct buf *out)
                say ? r->natives[0] : "");
 }
 
+/* The end of the line about acks, and who the others are. */
+static void report_cluster(const struct report *r, struct buf *out)
+{
+    if (r->role == NULL || strcmp(r->role, "alone") == 0) {
+        buf_printf(out, "; replicas: none\n");
+        return;
+    }
+    buf_printf(out, "%s on every in-sync replica\n  cluster broker %d",
+               r->durability_os ? ";" : " and", r->broker_id);
+    if (r->member_count > 1)
+        buf_printf(out, ", one of %zu", r->member_count);
+    buf_printf(out, ", %s", r->role);
+    for (size_t i = 0; i < r->seed_count; i++)
+        buf_printf(out, "%s%s", i == 0 ? ": replica of " : ", ", r->seeds[i]);
+    buf_append_u8(out, '\n');
+}
+
 void report_start(const struct report *r, struct buf *out)
 {
     char text[OUT_TEXT_MAX];
@@ -51,7 +68,8 @@ void report_start(const struct report *r, struct buf *out)
                    out_duration(text, r->flush_ms));
     else
         buf_printf(out, "  acks    all = written and fsynced here");
-    buf_printf(out, "; replicas: none\nready in %" PRId64 " ms.", r->ready_ms);
+    report_cluster(r, out);
+    buf_printf(out, "ready in %" PRId64 " ms.", r->ready_ms);
     if (r->fresh || r->topics == 0)
         report_next(r, out);
     buf_append_u8(out, '\n');

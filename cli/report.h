@@ -21,7 +21,12 @@ struct report {
     const char *const *kafkas;
     const char *const *advertised; /* NULL entries: as each client dialled */
     size_t kafka_count;
-    const char *http;     /* URL; NULL: off */
+    const char *http;         /* URL; NULL: off */
+    const char *const *seeds; /* native URLs of the cluster that is joined */
+    size_t seed_count;
+    int32_t broker_id;
+    size_t member_count;  /* brokers of the cluster that are known, itself included */
+    const char *role;     /* broker_cluster_info's; NULL or "alone": there is no cluster */
     bool clients_find_it; /* without -s */
     bool durability_os;
     int64_t flush_ms;

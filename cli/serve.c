@@ -5,9 +5,11 @@
  * One turn of the loop, after the descriptors were polled (serve_turn):
  *
  *   nano_turn, kafka_turn        requests come in
+ *   ship_turn                    answers of other brokers
  *   work_drain                   what workers finished
  *   broker_run                   timers, rounds, completions
  *   nano_flush, kafka_flush      answers go out
+ *   ship_flush                   and questions to other brokers
  *   http_turn                    who watches is answered last
  *
  * The libuv timer and polls only wake the loop; nothing happens in their callbacks, so a turn's
@@ -35,6 +37,7 @@
 #include "cli/cmd.h"
 #include "cli/notify.h"
 #include "cli/report.h"
+#include "cli/serve_cluster.h"
 #include "cli/serve_http.h"
 #include "cli/serve_priv.h"
 #include "engine/base/assert.h"
@@ -47,6 +50,7 @@
 #include "net/http/http.h"
 #include "net/kafka/kafka.h"
 #include "net/nano/nano.h"
+#include "net/ship/ship.h"
 
 #define SERVE_STALL_MS      200
 #define SERVE_SIGNALS       4
@@ -76,6 +80,8 @@ struct serve {
     size_t front_count;
     struct kafka *kafka; /* owned; NULL: off */
     uv_poll_t kafka_poll;
+    struct serve_cluster cluster;
+    uv_poll_t ship_poll;
     struct serve_http http;
     uv_poll_t http_poll;
     uv_loop_t loop;
@@ -190,7 +196,8 @@ static int serve_open_failed(const struct serve *s, int r)
         return CMD_DAMAGED;
     case BROKER_OPEN_CLUSTER:
         out_error(o, "cannot use %s: it belongs to another cluster", dir);
-        out_hint(o, "choose an empty folder for a new replica: kauri serve --data DIR");
+        out_hint(o, "nothing was changed; give an empty folder to a new replica (--data DIR), or "
+                    "the right --replica-of");
         return CMD_USAGE;
     case BROKER_OPEN_FULL:
         out_error(o, "cannot use %s: no space left on the disk", dir);
@@ -242,6 +249,42 @@ static size_t serve_raise_files(void)
     return limit.rlim_cur < SERVE_FILES_MAX ? (size_t)limit.rlim_cur : SERVE_FILES_MAX;
 }
 
+static void serve_waiting(void *ctx)
+{
+    const struct serve *s = ctx;
+    notify_send(&s->notify, "STATUS=waiting for the cluster\nEXTEND_TIMEOUT_USEC=600000000");
+}
+
+/* 0 or an exit code. */
+static int serve_open_cluster(struct serve *s)
+{
+    const struct serve_cluster_log log = {serve_log, s};
+    int r = serve_node_ports(&s->setup);
+    if (r != 0) {
+        out_error(&s->setup.args->out, "cannot choose a port: %s", error_text(r));
+        out_hint(&s->setup.args->out, "name one: kauri serve --kafka 127.0.0.1:9092");
+        return CMD_FAILED;
+    }
+    int code = serve_cluster_open(&s->cluster, &s->setup, &s->clock, &log);
+    if (code == CMD_DONE)
+        serve_cluster_ask(&s->cluster, &s->setup, &s->clock, serve_waiting, s);
+    return code;
+}
+
+/* A folder keeps the number that it was made with: the logs of its cluster name it so. */
+static int serve_check_id(const struct serve *s)
+{
+    struct broker_info info;
+    const struct out *o = &s->setup.args->out;
+    int64_t asked = config_i64(s->setup.config, CONFIG_NODE_ID);
+    broker_info(s->broker, &info);
+    if (!s->setup.told_id || info.node_id == asked)
+        return CMD_DONE;
+    out_error(o, "cannot use %s: it belongs to broker %d", info.dir, info.node_id);
+    out_hint(o, "start it with --broker-id %d, or choose another folder: --data DIR", info.node_id);
+    return CMD_USAGE;
+}
+
 /* 0 or an exit code. */
 static int serve_open_broker(struct serve *s)
 {
@@ -262,9 +305,13 @@ static int serve_open_broker(struct serve *s)
                              .seed = seed,
                              .descriptor_max = serve_raise_files(),
                              .reader_max = SERVE_READERS_MAX,
-                             .native = serve_node_native(&s->setup),
+                             .native = s->cluster.native,
                              .kafka_host = s->kafka_host,
                              .kafka_port = serve_node_kafka(&s->setup, s->kafka_host),
+                             .join_cluster_id =
+                                 s->cluster.joined[0] != '\0' ? s->cluster.joined : NULL,
+                             .ship = &s->cluster.link,
+                             .seeds = (const char *const *)s->setup.seeds,
                              .fatal = serve_fatal,
                              .log = serve_log,
                              .ctx = s};
@@ -276,7 +323,7 @@ static int serve_open_broker(struct serve *s)
     }
     if (s->fatal)
         serve_die();
-    return r == 0 ? CMD_DONE : serve_open_failed(s, r);
+    return r == 0 ? serve_check_id(s) : serve_open_failed(s, r);
 }
 
 static size_t serve_message_max(const struct serve *s)
@@ -340,6 +387,9 @@ static int serve_open_fronts(struct serve *s)
             .allow_insecure = config_bool(s->setup.config, CONFIG_ALLOW_INSECURE),
             .message_size_max = serve_message_max(s),
             .in_flight_size_max = (size_t)config_i64(s->setup.config, CONFIG_REQUEST_BYTES_MAX),
+            .seal = s->cluster.seal,
+            .log = serve_log,
+            .ctx = s,
             .why = why};
         random_entropy(&o.seed, sizeof o.seed);
         why[0] = '\0';
@@ -404,6 +454,7 @@ static void serve_turn(uv_check_t *check)
     struct serve *s = check->data;
     int64_t start = serve_now(s);
     serve_receive(s);
+    ship_turn(s->cluster.ship);
     work_drain(s->work);
     if (!s->fatal)
         broker_run(s->broker);
@@ -413,6 +464,7 @@ static void serve_turn(uv_check_t *check)
         nano_flush(s->fronts[i].nano);
     if (s->kafka != NULL)
         kafka_flush(s->kafka);
+    ship_flush(s->cluster.ship);
     if (s->http.http != NULL)
         http_turn(s->http.http);
     notify_turn(&s->notify, serve_now(s), s->stop_ms != 0);
@@ -447,6 +499,8 @@ static int64_t serve_next_ms(const struct serve *s)
 {
     int64_t next = broker_next_ms(s->broker), sign = notify_next_ms(&s->notify);
     next = sign < next ? sign : next;
+    int64_t ship = ship_next_ms(s->cluster.ship);
+    next = ship < next ? ship : next;
     for (size_t i = 0; i < s->front_count; i++) {
         int64_t at = nano_next_ms(s->fronts[i].nano);
         next = at < next ? at : next;
@@ -530,6 +584,7 @@ static void serve_stop(struct serve *s)
     if (s->kafka != NULL)
         kafka_stop(s->kafka);
     broker_stop(s->broker);
+    serve_cluster_stop(&s->cluster);
 }
 
 static void serve_signal(uv_signal_t *handle, int number)
@@ -572,6 +627,8 @@ static int serve_start_loop(struct serve *s)
         r = uv_poll_init(&s->loop, &s->kafka_poll, kafka_fd(s->kafka));
     if (r == 0 && s->kafka != NULL)
         r = uv_poll_start(&s->kafka_poll, UV_READABLE, serve_wake_poll);
+    r = r == 0 ? uv_poll_init(&s->loop, &s->ship_poll, ship_fd(s->cluster.ship)) : r;
+    r = r == 0 ? uv_poll_start(&s->ship_poll, UV_READABLE, serve_wake_poll) : r;
     if (r == 0 && s->http.http != NULL)
         r = uv_poll_init(&s->loop, &s->http_poll, http_fd(s->http.http));
     s->http_poll.data = s->http.http;
@@ -590,13 +647,24 @@ static int serve_start_loop(struct serve *s)
 
 /* --- start and stop ------------------------------------------------------------------------- */
 
+static size_t serve_members(const struct serve *s)
+{
+    struct broker_member member;
+    size_t count = 0;
+    while (broker_member(s->broker, count, &member) == 0)
+        count++;
+    return count;
+}
+
 static void serve_tell_start(const struct serve *s)
 {
     struct buf text = {0};
     struct broker_info info;
     const char *dir = (const char *)s->setup.data.p;
     const char *durability = config_get(s->setup.config, "durability", NULL);
+    struct broker_cluster_info cluster;
     broker_info(s->broker, &info);
+    broker_cluster_info(s->broker, &cluster);
     struct report report = {.version = KAURI_VERSION_TEXT,
                             .data = dir,
                             .home = getenv("HOME"),
@@ -611,6 +679,11 @@ static void serve_tell_start(const struct serve *s)
                             .advertised = (const char *const *)s->setup.advertised,
                             .kafka_count = s->setup.kafka_count,
                             .http = s->http.http != NULL ? s->http.url : NULL,
+                            .seeds = (const char *const *)s->setup.seeds,
+                            .seed_count = s->setup.seed_count,
+                            .broker_id = info.node_id,
+                            .member_count = serve_members(s),
+                            .role = cluster.role,
                             .clients_find_it = s->setup.default_native,
                             .durability_os = durability != NULL && strcmp(durability, "os") == 0,
                             .flush_ms = config_i64(s->setup.config, CONFIG_FLUSH_INTERVAL_MS),
@@ -643,7 +716,9 @@ static void serve_stop_unstarted(struct serve *s)
     if (s->broker == NULL)
         return;
     broker_stop(s->broker);
+    serve_cluster_stop(&s->cluster);
     while (!broker_stopped(s->broker)) {
+        ship_turn(s->cluster.ship);
         work_wait(s->work);
         broker_run(s->broker);
         if (s->fatal)
@@ -659,7 +734,12 @@ static void serve_close(struct serve *s)
     for (size_t i = 0; i < s->front_count; i++)
         s->fronts[i].nano = nano_close(s->fronts[i].nano);
     s->kafka = kafka_close(s->kafka);
+    if (s->broker != NULL) { /* what was asked since it stopped */
+        serve_cluster_stop(&s->cluster);
+        ship_turn(s->cluster.ship);
+    }
     s->broker = broker_free(s->broker);
+    serve_cluster_close(&s->cluster);
     s->work = work_pool_free(s->work);
     s->io = io_real_free(s->io);
 }
@@ -668,7 +748,9 @@ static int serve_run(struct serve *s)
 {
     notify_send(&s->notify, "STATUS=opening %s\nEXTEND_TIMEOUT_USEC=600000000",
                 (const char *)s->setup.data.p);
-    int code = serve_open_broker(s);
+    int code = serve_open_cluster(s);
+    if (code == CMD_DONE)
+        code = serve_open_broker(s);
     if (code == CMD_DONE)
         code = serve_open_fronts(s);
     if (code == CMD_DONE && uv_loop_init(&s->loop) != 0)

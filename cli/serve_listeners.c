@@ -7,6 +7,9 @@
  *   PLAINTEXT://HOST:PORT    Kafka's clients, as --kafka; another name where
  *                            listener.security.protocol.map maps it to PLAINTEXT
  *
+ * `advertised.listeners` names likewise what clients are told, and with NANO what other brokers are.
+ * `replica.of` lists native addresses of brokers of the cluster to join.
+ *
  * A flag replaces the entries of its kind. Without entries of a kind: the default ipc socket, and
  * 127.0.0.1:9092 unless `listeners` names something else.
  */
@@ -160,6 +163,9 @@ int serve_settle_listeners(struct serve_setup *s, const char *const *natives, si
     if (!listed && kafka == NULL)
         serve_add_kafka(s, slice_str(SERVE_KAFKA_DEFAULT),
                         serve_advertised(s, slice_str("PLAINTEXT")));
+    struct slice told = serve_advertised(s, slice_str("NANO"));
+    if (told.p != NULL)
+        s->advertised_native = (char *)slice_dup(told);
     if (s->native_count > 0)
         return 0;
     struct buf url CLEANUP(buf_deinit) = {0};
@@ -167,4 +173,51 @@ int serve_settle_listeners(struct serve_setup *s, const char *const *natives, si
     serve_add_native(s, buf_slice(&url));
     s->default_native = true;
     return 0;
+}
+
+/* --- whose replica ----------------------------------------------------------------------------- */
+
+static int serve_seed_bad(const struct serve_setup *s, const char *seed)
+{
+    out_error(&s->args->out, "cannot join by \"%s\": want tcp://HOST:PORT or ipc:///PATH", seed);
+    out_hint(&s->args->out,
+             "the native address of a broker of the cluster: --replica-of tcp://HOST:7092");
+    return CMD_USAGE;
+}
+
+/* Others must be able to dial what they are told. 0 or an exit code. */
+static int serve_check_told(const struct serve_setup *s)
+{
+    char told[SERVE_HOST_MAX];
+    bool known = serve_node_native(s, told);
+    for (size_t i = 0; i < s->seed_count; i++) {
+        if (known && (serve_node_is_ipc(s->seeds[i]) || !serve_node_is_ipc(told)))
+            continue;
+        out_error(&s->args->out,
+                  "cannot be a replica of %s: it could not dial %s, where this "
+                  "broker listens",
+                  s->seeds[i], told);
+        out_hint(&s->args->out, "listen on tcp as well: --native %s --native tcp://HOST:7092",
+                 s->natives[0]);
+        return CMD_USAGE;
+    }
+    return CMD_DONE;
+}
+
+int serve_settle_seeds(struct serve_setup *s)
+{
+    const char *at = config_get(s->config, "replica.of", NULL);
+    struct slice entry;
+    while (at != NULL && serve_entry(&at, &entry)) {
+        if (s->seed_count == SERVE_SEEDS_MAX) {
+            out_error(&s->args->out, "replica.of: at most %d addresses", SERVE_SEEDS_MAX);
+            return CMD_USAGE;
+        }
+        char *seed = (char *)slice_dup(entry);
+        s->seeds[s->seed_count++] = seed;
+        bool tcp = strncmp(seed, "tcp://", 6) == 0 && strchr(seed + 6, ':') != NULL;
+        if (!tcp && !(serve_node_is_ipc(seed) && seed[6] == '/'))
+            return serve_seed_bad(s, seed);
+    }
+    return serve_check_told(s);
 }

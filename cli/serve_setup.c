@@ -28,6 +28,8 @@ enum {
     SERVE_SET,
     SERVE_CHECK,
     SERVE_INSECURE,
+    SERVE_BROKER_ID,
+    SERVE_REPLICA_OF,
 };
 
 struct serve_options {
@@ -39,6 +41,8 @@ struct serve_options {
     const char *http;
     const char *sets[SERVE_SETS_MAX];
     size_t set_count;
+    const char *broker_id;
+    const char *replica_of;
     bool check;
     bool insecure;
 };
@@ -80,6 +84,12 @@ static const char *serve_take(void *ctx, int key, const char *value)
     case SERVE_INSECURE:
         o->insecure = true;
         return NULL;
+    case SERVE_BROKER_ID:
+        o->broker_id = value;
+        return NULL;
+    case SERVE_REPLICA_OF:
+        o->replica_of = value;
+        return value[0] != '\0' ? NULL : "addresses, comma separated";
     }
     return NULL;
 }
@@ -152,12 +162,20 @@ static int serve_read_all(struct serve_setup *s, const struct serve_options *o)
         int r = serve_set(s, o->sets[i], (size_t)(equal - o->sets[i]), equal + 1);
         code = r != 0 ? r : code;
     }
-    if (o->data != NULL && serve_set(s, "log.dirs", strlen("log.dirs"), o->data) != 0)
-        code = CMD_USAGE;
-    if (o->http != NULL && serve_set(s, "http.listen", strlen("http.listen"), o->http) != 0)
-        code = CMD_USAGE;
-    if (o->insecure && serve_set(s, "allow.insecure", strlen("allow.insecure"), "true") != 0)
-        code = CMD_USAGE;
+    const struct {
+        const char *key;
+        const char *value; /* NULL: not told */
+    } flags[] = {
+        {"log.dirs", o->data},
+        {"http.listen", o->http},
+        {"allow.insecure", o->insecure ? "true" : NULL},
+        {"node.id", o->broker_id},
+        {"replica.of", o->replica_of},
+    };
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
+        if (flags[i].value != NULL &&
+            serve_set(s, flags[i].key, strlen(flags[i].key), flags[i].value) != 0)
+            code = CMD_USAGE;
     if (code != 0)
         out_hint(&s->args->out, "kauri help settings");
     return code;
@@ -197,6 +215,9 @@ static const struct args_row serve_rows[] = {
      "127.0.0.1:9092"},
     {SERVE_HTTP, "http", "ADDR",
      "watch the broker here: HOST:PORT or off; default 127.0.0.1:7094 (kauri help metrics)"},
+    {SERVE_BROKER_ID, "broker-id", "N", "number of this broker in its cluster; default 1"},
+    {SERVE_REPLICA_OF, "replica-of", "URL,...",
+     "join the cluster of the brokers at these native addresses (kauri help cluster)"},
     {SERVE_CONFIG, "config", "FILE",
      "settings, one `key = value` a line; default "
      "/etc/kauri/kauri.conf if there"},
@@ -207,15 +228,17 @@ static const struct args_row serve_rows[] = {
 
 static const struct args_page serve_page = {
     .command = "serve",
-    .usage = "[--data DIR] [--native URL]... [--kafka ADDR|off] [--http ADDR|off] [--config FILE] "
-             "[--set KEY=VALUE]...",
+    .usage = "[--data DIR] [--native URL]... [--kafka ADDR|off] [--http ADDR|off] "
+             "[--broker-id N --replica-of URL,...] [--config FILE] [--set KEY=VALUE]...",
     .about = "Runs the broker. Ctrl-C or SIGTERM stops it cleanly, a second one at once;\n"
              "SIGHUP reads FILE again, SIGUSR1 prints its state. Settings: built-in < file < "
              "KAURI_* < flags < kauri config set.",
     ARGS_ROWS(serve_rows),
     .examples = "  kauri serve\n"
                 "  kauri serve --data /srv/kauri --native tcp://127.0.0.1:7092\n"
-                "  kauri serve --config kauri.conf --set log.retention.hours=720\n",
+                "  kauri serve --config kauri.conf --set log.retention.hours=720\n"
+                "  kauri serve --broker-id 2 --data /srv/kauri2 --native tcp://127.0.0.1:7192 "
+                "--kafka 127.0.0.1:9192 --replica-of tcp://127.0.0.1:7092\n",
 };
 
 int serve_setup_read(struct serve_setup *s, struct args *a, int argc, char **argv)
@@ -238,6 +261,9 @@ int serve_setup_read(struct serve_setup *s, struct args *a, int argc, char **arg
         r = serve_settle_data(s);
     if (r == 0)
         r = serve_settle_listeners(s, o.natives, o.native_count, o.kafka);
+    if (r == 0)
+        r = serve_settle_seeds(s);
+    s->told_id = o.broker_id != NULL;
     if (r != 0 || (!o.check && !a->dry_run))
         return r;
     out_note(&a->out, "settings: good");
@@ -275,7 +301,11 @@ void serve_setup_deinit(struct serve_setup *s)
         free(s->kafkas[i]);
         free(s->advertised[i]);
     }
-    s->native_count = s->kafka_count = 0;
+    for (size_t i = 0; i < s->seed_count; i++)
+        free(s->seeds[i]);
+    free(s->advertised_native);
+    s->advertised_native = NULL;
+    s->native_count = s->kafka_count = s->seed_count = 0;
     buf_deinit(&s->data);
     buf_deinit(&s->place);
 }

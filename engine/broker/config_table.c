@@ -359,6 +359,9 @@ static const struct config_row config_table[] = {
     {"replica.lag.time.max.ms", NULL, "30000", NULL,
      "a follower that was not caught up for so long leaves the in-sync set", CONFIG_DURATION, 100,
      2147483647.0, false, true, false},
+    {"replica.of", NULL, NULL, NULL,
+     "native addresses of brokers, comma separated: this one joins their cluster as a replica",
+     CONFIG_STRING, 0, 0, false, false, false},
     {"replica.selector.class", NULL, NULL, NULL,
      "org.apache.kafka.common.replica.RackAwareReplicaSelector: consumers are sent to an in-sync "
      "replica in their rack; empty, or any other: they read from the leader",
