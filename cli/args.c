@@ -24,7 +24,9 @@ enum {
 };
 
 static const struct args_row args_rows[] = {
-    {'s', "server", "URL", "the broker: ipc:///PATH or tcp://HOST:PORT (KAURI_SERVER)"},
+    {'s', "server", "URL",
+     "the broker, or brokers of one cluster: ipc:///PATH or tcp://HOST:PORT, "
+     "comma separated (KAURI_SERVER)"},
     {ARGS_JSON, "json", NULL, "machine-readable (produce: one envelope a line comes in)"},
     {'q', "quiet", NULL, "results and errors only"},
     {'v', "verbose", NULL, "say more"},

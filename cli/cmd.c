@@ -61,7 +61,7 @@ int cmd_dispatch(const struct args_page *page, const struct cmd_row *rows, struc
 static bool cmd_absent(const struct args *a, const char *url)
 {
     const size_t prefix = strlen("ipc://");
-    return a->timeout_ms == 0 && strncmp(url, "ipc://", prefix) == 0 &&
+    return a->timeout_ms == 0 && strchr(url, ',') == NULL && strncmp(url, "ipc://", prefix) == 0 &&
            access(url + prefix, F_OK) != 0;
 }
 

@@ -35,6 +35,7 @@ int cmd_topic(struct args *a, int argc, char **argv);
 int cmd_produce(struct args *a, int argc, char **argv);
 int cmd_consume(struct args *a, int argc, char **argv);
 int cmd_group(struct args *a, int argc, char **argv);
+int cmd_cluster(struct args *a, int argc, char **argv);
 int cmd_config(struct args *a, int argc, char **argv);
 int cmd_dump(struct args *a, int argc, char **argv);
 int cmd_verify(struct args *a, int argc, char **argv);

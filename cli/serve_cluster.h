@@ -9,8 +9,8 @@
  *   serve_cluster_close   after broker_free
  *
  * A folder made by this start takes the cluster id of whoever answers first, and waits for that as
- * long as nobody does; for a folder that has one, the seeds have SERVE_CLUSTER_ASK_MS to say that it
- * is another.
+ * long as nobody does; for a folder that has one, the seeds have SERVE_CLUSTER_ASK_MS to say that
+ * it is another.
  */
 #pragma once
 

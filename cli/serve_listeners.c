@@ -7,7 +7,8 @@
  *   PLAINTEXT://HOST:PORT    Kafka's clients, as --kafka; another name where
  *                            listener.security.protocol.map maps it to PLAINTEXT
  *
- * `advertised.listeners` names likewise what clients are told, and with NANO what other brokers are.
+ * `advertised.listeners` names likewise what clients are told, and with NANO what other brokers
+ * are.
  * `replica.of` lists native addresses of brokers of the cluster to join.
  *
  * A flag replaces the entries of its kind. Without entries of a kind: the default ipc socket, and
@@ -175,7 +176,7 @@ int serve_settle_listeners(struct serve_setup *s, const char *const *natives, si
     return 0;
 }
 
-/* --- whose replica ----------------------------------------------------------------------------- */
+/* --- whose replica -------------------------------------------------------------------------- */
 
 static int serve_seed_bad(const struct serve_setup *s, const char *seed)
 {

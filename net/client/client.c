@@ -98,8 +98,15 @@ int kauri_open(const struct kauri_options *o, struct kauri **out)
     if (!client_options_fit(o))
         return KAURI_BAD_ARGUMENT;
     struct kauri *k = client_new(o);
-    struct client_wire_options wire = {.url = k->server, .name = k->client_name, .owner = k};
-    int r = client_wire_open(&k->wire, &wire);
+    k->wire.socket = -1;
+    list_init(&k->wire.calls);
+    int r = client_route_init(&k->route, k->server);
+    struct client_wire_options wire = {
+        .name = k->client_name, .owner = k, .heard = client_route_heard};
+    if (r == 0) {
+        wire.url = client_route_url(&k->route);
+        r = client_wire_open(&k->wire, &wire);
+    }
     if (r != 0) {
         (void)kauri_close(k);
         return r;
@@ -117,6 +124,7 @@ struct kauri *kauri_close(struct kauri *k)
     client_consume_deinit(k);
     client_topics_free(k);
     client_wire_close(&k->wire);
+    client_route_deinit(&k->route);
     free(k->server);
     free(k->client_name);
     free(k);
@@ -134,6 +142,7 @@ int client_turn(struct kauri *k)
     client_consume_turn(k, now);
     client_wire_send(&k->wire, now);
     client_wake(k, k->wire.wake_ms);
+    client_route_turn(k, now);
     return handled;
 }
 

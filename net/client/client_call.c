@@ -100,7 +100,7 @@ static void client_ask_answered(struct kauri *k, struct client_call *call,
     struct client_ask *ask = call->owner;
     ASSERT(!ask->finished);
     ask->status = client_ask_status(a->answer);
-    if (client_status_retriable(ask->status)) {
+    if (client_status_retriable(ask->status) && !ask->once) {
         client_wire_retry(&k->wire, call, ask->status);
         return;
     }
@@ -125,9 +125,8 @@ static int client_ask_late(struct kauri *k, const struct client_call *call)
     return client_fail(k, KAURI_TIMED_OUT, "no answer within %u ms", k->options.timeout_ms);
 }
 
-int client_ask(struct kauri *k, struct client_ask *ask, const Kauri__Call *content)
+static int client_ask_wait(struct kauri *k, struct client_ask *ask)
 {
-    *ask = (struct client_ask){.call = client_call_new(content)};
     ask->call->done = client_ask_answered;
     ask->call->owner = ask;
     client_wire_add(&k->wire, ask->call);
@@ -143,6 +142,18 @@ int client_ask(struct kauri *k, struct client_ask *ask, const Kauri__Call *conte
             return client_ask_late(k, ask->call);
         client_sleep(k, until);
     }
+}
+
+int client_ask(struct kauri *k, struct client_ask *ask, const Kauri__Call *content)
+{
+    *ask = (struct client_ask){.call = client_call_new(content)};
+    return client_ask_wait(k, ask);
+}
+
+int client_ask_once(struct kauri *k, struct client_ask *ask, const Kauri__Call *content)
+{
+    *ask = (struct client_ask){.call = client_call_new(content), .once = true};
+    return client_ask_wait(k, ask);
 }
 
 void client_ask_done(struct client_ask *ask)

@@ -3,89 +3,14 @@
  * client_group_admin: looking at groups and administering them. Long lists come page by page and
  * are put together here; a result and all it points to are one block of memory for the caller.
  */
-#include <stddef.h>
 #include <stdlib.h>
 
 #include "engine/base/assert.h"
 #include "net/client/client_priv.h"
+#include "net/client/client_result.h"
 #include "proto/frame.h"
 
-#define CLIENT_RESULT_ROWS_MAX  (1u << 20) /* of one list */
-#define CLIENT_RESULT_TRIES_MAX 4          /* when a group changes between two pages */
-
-/* --- results --- */
-
-struct client_result {
-    struct arena arena;
-    struct buf rows; /* gathered so far */
-    size_t count;
-    _Alignas(max_align_t) uint8_t body[]; /* what the caller gets */
-};
-
-static struct client_result *client_result_new(size_t body_size)
-{
-    struct client_result *r = calloc(1, sizeof *r + body_size);
-    ASSERT(r != NULL);
-    arena_init(&r->arena, 0); /* bounded by CLIENT_RESULT_ROWS_MAX and the size of messages */
-    return r;
-}
-
-void kauri_result_free(void *result)
-{
-    if (result == NULL)
-        return;
-    struct client_result *r =
-        (struct client_result *)(void *)((char *)result - offsetof(struct client_result, body));
-    arena_deinit(&r->arena);
-    buf_deinit(&r->rows);
-    free(r);
-}
-
-static void client_result_cleanup(struct client_result **r)
-{
-    if (*r != NULL)
-        kauri_result_free((*r)->body);
-}
-
-/* Hands it over. */
-static void *client_result_give(struct client_result **r)
-{
-    struct client_result *given = *r;
-    *r = NULL;
-    buf_deinit(&given->rows);
-    return given->body;
-}
-
-static void *client_result_array(struct client_result *r, size_t count, size_t size)
-{
-    void *p = arena_array(&r->arena, count, size);
-    ASSERT(p != NULL);
-    return p;
-}
-
-static const char *client_result_text(struct client_result *r, const char *s)
-{
-    struct slice copy = arena_copy(&r->arena, slice_str(s));
-    ASSERT(copy.p != NULL);
-    return (const char *)copy.p;
-}
-
-/* Adds a row. False when there are too many. */
-static bool client_result_add(struct client_result *r, const void *row, size_t size)
-{
-    if (r->count >= CLIENT_RESULT_ROWS_MAX)
-        return false;
-    buf_append(&r->rows, row, size);
-    r->count++;
-    return true;
-}
-
-static const void *client_result_rows(struct client_result *r)
-{
-    struct slice copy = arena_copy(&r->arena, buf_slice(&r->rows));
-    ASSERT(copy.p != NULL);
-    return copy.p;
-}
+#define CLIENT_RESULT_TRIES_MAX 4 /* when a group changes between two pages */
 
 /* --- asking --- */
 
@@ -93,18 +18,6 @@ static void client_group_content(Kauri__Call *content, Kauri__Call__CallCase kin
 {
     kauri__call__init(content);
     content->call_case = kind;
-}
-
-/* Asks, and checks status and kind of the answer. */
-static int client_group_ask(struct kauri *k, struct client_ask *ask, const Kauri__Call *content,
-                            Kauri__Answer__AnswerCase kind)
-{
-    int r = client_ask(k, ask, content);
-    if (r == 0)
-        r = client_admin_status(k, ask, NULL, -1);
-    if (r == 0 && ask->answer.answer->answer_case != kind)
-        r = client_admin_odd(k);
-    return r;
 }
 
 /* --- list --- */
@@ -136,7 +49,7 @@ static int client_group_list_page(struct kauri *k, struct client_result *result,
     list.after = frame_borrow(*after);
     content.group_list = &list;
     struct client_ask ask CLEANUP(client_ask_done);
-    int r = client_group_ask(k, &ask, &content, KAURI__ANSWER__ANSWER_GROUP_LIST);
+    int r = client_result_ask(k, &ask, &content, KAURI__ANSWER__ANSWER_GROUP_LIST);
     if (r != 0)
         return r;
     const Kauri__GroupListAnswer *a = ask.answer.answer->group_list;
@@ -226,7 +139,7 @@ static int client_group_describe_page(struct kauri *k, const char *group,
     describe.skip = (uint32_t)result->count;
     content.group_describe = &describe;
     struct client_ask ask CLEANUP(client_ask_done);
-    int r = client_group_ask(k, &ask, &content, KAURI__ANSWER__ANSWER_GROUP_DESCRIBE);
+    int r = client_result_ask(k, &ask, &content, KAURI__ANSWER__ANSWER_GROUP_DESCRIBE);
     if (r != 0)
         return r;
     const Kauri__GroupDescribeAnswer *a = ask.answer.answer->group_describe;
@@ -324,7 +237,7 @@ static int client_group_offsets_page(struct kauri *k, Kauri__GroupOffsets *offse
     content.group_offsets = offsets;
     for (uint32_t tries = 0;; tries++) {
         struct client_ask ask CLEANUP(client_ask_done);
-        int r = client_group_ask(k, &ask, &content, KAURI__ANSWER__ANSWER_GROUP_OFFSETS);
+        int r = client_result_ask(k, &ask, &content, KAURI__ANSWER__ANSWER_GROUP_OFFSETS);
         if (r != 0)
             return r;
         const Kauri__GroupOffsetsAnswer *a = ask.answer.answer->group_offsets;
@@ -380,7 +293,7 @@ int kauri_committed(struct kauri *k, const char *topic, int32_t partition, int64
     offsets.n_items = 1;
     content.group_offsets = &offsets;
     struct client_ask ask CLEANUP(client_ask_done);
-    int r = client_group_ask(k, &ask, &content, KAURI__ANSWER__ANSWER_GROUP_OFFSETS);
+    int r = client_result_ask(k, &ask, &content, KAURI__ANSWER__ANSWER_GROUP_OFFSETS);
     if (r == 0 && ask.answer.answer->group_offsets->n_offsets != 1)
         r = client_admin_odd(k);
     if (r == 0)
@@ -402,7 +315,7 @@ int kauri_group_history(struct kauri *k, const char *group, struct kauri_group_h
     history.group = frame_borrow(group);
     content.group_history = &history;
     struct client_ask ask CLEANUP(client_ask_done);
-    int r = client_group_ask(k, &ask, &content, KAURI__ANSWER__ANSWER_GROUP_HISTORY);
+    int r = client_result_ask(k, &ask, &content, KAURI__ANSWER__ANSWER_GROUP_HISTORY);
     if (r != 0)
         return r;
     const Kauri__GroupHistoryAnswer *a = ask.answer.answer->group_history;

@@ -4,9 +4,9 @@
  *
  *   kauri.h API -> client.c, client_send.c, client_admin.c, client_consume.c, client_group.c
  *                      |           |            |
- *                  client_turn: receive -> produce -> group -> consume -> send    (never waits)
+ *                  client_turn: receive -> produce -> group -> consume -> send -> route
  *                      |
- *                  client_wire: socket, session, calls
+ *                  client_wire: socket, session, calls;  client_route: at which broker
  *
  * User callbacks run from kauri_poll, kauri_flush and the calls that take one, those of groups
  * from kauri_poll and kauri_next (client_group_step), never inside client_turn, so they may call
@@ -19,6 +19,7 @@
 #include "net/client/client_consume.h"
 #include "net/client/client_group.h"
 #include "net/client/client_produce.h"
+#include "net/client/client_route.h"
 #include "net/client/client_status.h"
 #include "net/client/client_wire.h"
 
@@ -26,6 +27,7 @@ struct kauri {
     struct kauri_options options; /* defaults filled in; strings owned below */
     char *server;
     char *client_name;
+    struct client_route route;
     struct client_wire wire;
     struct client_produce produce;
     struct client_consume consume;
@@ -52,6 +54,7 @@ struct client_ask {
     struct client_answer answer; /* valid after 0 of client_ask, until client_ask_done */
     Kauri__Status status;        /* as the broker said in the end */
     bool finished;
+    bool once; /* a refusal is an answer */
     struct client_call *call;
 };
 
@@ -59,6 +62,8 @@ struct client_ask {
  * ask->status not retriable; else KAURI_TIMED_OUT, KAURI_NO_SERVER, KAURI_VERSION, KAURI_DISK_FULL,
  * with the message set. Always followed by client_ask_done. */
 int client_ask(struct kauri *k, struct client_ask *ask, const Kauri__Call *content) MUST_CHECK;
+/* The same, but what is refused for now is not asked again. */
+int client_ask_once(struct kauri *k, struct client_ask *ask, const Kauri__Call *content) MUST_CHECK;
 void client_ask_done(struct client_ask *ask);
 /* True when the call may have been carried out before the sending that was answered. */
 bool client_ask_repeated(const struct client_ask *ask);

@@ -151,6 +151,7 @@ const char *kauri_error_text(int error)
         [KAURI_UNKNOWN_GROUP] = "unknown group",
         [KAURI_NOT_EMPTY] = "the group has members",
         [KAURI_NO_OFFSET] = "no committed offset",
+        [KAURI_NOT_ENOUGH] = "not enough replicas",
     };
     if (error < 0)
         return error_text(error);

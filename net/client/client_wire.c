@@ -94,7 +94,8 @@ int client_wire_open(struct client_wire *w, const struct client_wire_options *o)
 {
     int socket = -1;
     ASSERT(o->url != NULL && o->name != NULL);
-    *w = (struct client_wire){.socket = -1, .owner = o->owner, .url = o->url, .name = o->name};
+    *w = (struct client_wire){
+        .socket = -1, .owner = o->owner, .heard = o->heard, .url = o->url, .name = o->name};
     list_init(&w->calls);
     w->session = client_wire_random();
     w->message_size_max = CLIENT_CALL_SIZE_MAX;
@@ -134,6 +135,29 @@ void client_wire_restart(struct client_wire *w, int64_t now_ms)
     w->resync_count = 0;
     w->confirm = false;
     w->hello_ms = now_ms;
+}
+
+int client_wire_move(struct client_wire *w, const char *url, int64_t now_ms)
+{
+    const char *before = w->url;
+    int socket = -1;
+    w->url = url;
+    int r = client_wire_socket(w, &socket);
+    if (r != 0) {
+        w->url = before;
+        return r;
+    }
+    client_wire_close(w);
+    client_wire_take(w, socket);
+    client_wire_restart(w, now_ms);
+    w->hello_count = 0;
+    return 0;
+}
+
+bool client_wire_silent(const struct client_wire *w, int64_t now_ms)
+{
+    return w->resync_count >= CLIENT_SILENT_COUNT || w->hello_count >= CLIENT_SILENT_COUNT ||
+           (w->blocked && w->blocked_ms != 0 && now_ms - w->blocked_ms >= CLIENT_SILENT_MS);
 }
 
 /* The broker does not know this session (any more). */
@@ -395,6 +419,8 @@ void client_wire_send(struct client_wire *w, int64_t now_ms)
     if (w->confirm && (outstanding || w->resync_first != 0))
         (void)client_wire_ping(w, 0, false);
     client_wire_resync(w, now_ms);
+    if (w->blocked) /* the socket that is written to may be one that never will be */
+        client_wire_wake(w, now_ms + CLIENT_STUCK_MS);
 }
 
 /* --- receiving --- */
@@ -461,6 +487,8 @@ static void client_wire_answer(struct client_wire *w, const struct client_answer
     if (a->answer->answer_case == KAURI__ANSWER__ANSWER_HELLO) /* to one of the hellos before */
         client_wire_note_nonce(w, a->answer->hello);
     w->hello_count = 0;
+    if (w->heard != NULL)
+        w->heard(w->owner, a->answer);
     struct client_call *call = client_wire_find(w, id);
     if (call == NULL) {
         if (w->resync_first != 0 && id >= w->resync_first && id <= w->resync_last)

@@ -26,6 +26,9 @@
  * Invariants: W1 calls stand in the order of their ids; W2 a linked call is WAITING or SENT;
  * W3 nothing but hello is sent unless the session is ALIVE; W4 `done` runs at most once, never
  * inside client_wire_add, and finds the call unlinked.
+ * A wire that moves to another address does so as if its broker had forgotten it: a new session,
+ * all calls again.
+ *
  * Failures: a broken connection, a restarted broker, lost messages end in a resend; garbage and
  * answers to calls given up are dropped.
  */
@@ -44,6 +47,8 @@
 #define CLIENT_BACKOFF_MAX_MS    1000
 #define CLIENT_AGE_MAX_MS        5000
 #define CLIENT_STUCK_MS          3000
+#define CLIENT_SILENT_COUNT      4    /* hellos or pings in a row without an answer */
+#define CLIENT_SILENT_MS         1500 /* without a connection, and without a refusal either */
 #define CLIENT_MESSAGE_SIZE_MAX  (64u * 1024 * 1024)
 #define CLIENT_HEADER_MEMORY_MAX (128u * 1024 * 1024)
 
@@ -99,11 +104,13 @@ enum client_session {
 
 struct client_wire {
     struct kauri *owner; /* what `done` gets; NULL is fine */
-    const char *url;     /* borrowed, like name */
-    const char *name;    /* told in hello */
-    size_t receive_max;  /* bytes of a message */
-    int64_t wake_ms;     /* the next turn is due then; the owner sets it to INT64_MAX before one */
-    int socket;          /* -1: none */
+    /* NULL, or sees every answer before its `done`. */
+    void (*heard)(struct kauri *k, const Kauri__Answer *a);
+    const char *url;    /* borrowed, like name */
+    const char *name;   /* told in hello */
+    size_t receive_max; /* bytes of a message */
+    int64_t wake_ms;    /* the next turn is due then; the owner sets it to INT64_MAX before one */
+    int socket;         /* -1: none */
     int receive_fd;
     int send_fd;
     uint32_t request;        /* of the REQ header */
@@ -132,6 +139,7 @@ struct client_wire_options {
     const char *url; /* borrowed for the wire's life, like name and owner */
     const char *name;
     struct kauri *owner;
+    void (*heard)(struct kauri *k, const Kauri__Answer *a);
     size_t receive_max; /* 0: CLIENT_MESSAGE_SIZE_MAX */
 };
 
@@ -154,6 +162,11 @@ void client_wire_cancel(struct client_call *call);
 /* A new session: hello goes first, then all calls again. */
 void client_wire_restart(struct client_wire *w, int64_t now_ms);
 
+/* From now on at another address (borrowed), in a new session: all calls go out again. 0 or as
+ * client_wire_open; then nothing was changed. */
+int client_wire_move(struct client_wire *w, const char *url, int64_t now_ms) MUST_CHECK;
+/* Nobody has answered for long, or nothing can be sent: true soon after somebody should have. */
+bool client_wire_silent(const struct client_wire *w, int64_t now_ms);
 /* True when no connection stands and an attempt to make one has failed since it was asked last. */
 bool client_wire_unreachable(struct client_wire *w);
 /* Receives all there is (a bounded number) and runs `done`. Returns the messages handled. */

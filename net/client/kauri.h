@@ -63,10 +63,11 @@ enum kauri_error {
     KAURI_END = 16,          /* consumer: end of the partition reached (with eof events on) */
     KAURI_FENCED = 17,       /* group: not a member any more, or another has the instance's name */
     KAURI_UNKNOWN_GROUP = 18,
-    KAURI_NOT_EMPTY = 19, /* the group has members, or one of them reads the topic */
-    KAURI_NO_OFFSET = 20, /* nothing committed, and KAURI_RESET_ERROR */
+    KAURI_NOT_EMPTY = 19,  /* the group has members, or one of them reads the topic */
+    KAURI_NO_OFFSET = 20,  /* nothing committed, and KAURI_RESET_ERROR */
+    KAURI_NOT_ENOUGH = 21, /* kauri_cluster_promote: too few replicas have answered */
 };
-#define KAURI_ERROR_COUNT 21
+#define KAURI_ERROR_COUNT 22
 
 /* "unknown topic", ... static. */
 KAURI_API const char *kauri_error_text(int error);
@@ -102,7 +103,9 @@ enum kauri_codec {
 
 /* Zero means the default for every field. */
 struct kauri_options {
-    const char *server;      /* nanomsg URL, required */
+    /* Native addresses of brokers of one cluster, comma separated, required. The client talks to
+     * one of them at a time, goes to the one that leads, and to the next when nobody answers. */
+    const char *server;
     const char *client_name; /* for the broker's log */
     uint32_t timeout_ms;     /* of every call that waits, default 5000 */
     /* producer */
@@ -354,6 +357,74 @@ struct kauri_broker_status {
     int64_t process;
 };
 KAURI_API int kauri_broker_status(struct kauri *k, struct kauri_broker_status *out);
+
+/* --- the cluster ---
+ *
+ * As the broker that answers knows it. Lags and times are the leader's to tell: elsewhere they are
+ * -1. */
+
+struct kauri_cluster_broker {
+    int32_t id;
+    const char *native;
+    const char *kafka_host; /* "" none */
+    int32_t kafka_port;
+    const char *rack;
+    bool left;
+    int64_t silent_ms; /* since its last call to the leader; -1: not registered with it */
+    uint32_t leading;  /* partitions that it leads, */
+    uint32_t replicas; /* that it has or is to have a replica of, */
+    uint32_t in_sync;  /* and of these in sync */
+    int64_t lag;       /* records that its replicas lack; -1: not known */
+};
+struct kauri_cluster_follower {
+    int32_t id;
+    bool in_sync;
+    int64_t end;          /* durable; -1: not known, like the next two */
+    int64_t lag;          /* records */
+    int64_t caught_up_ms; /* since it had everything; 0: it has */
+};
+struct kauri_cluster_partition {
+    const char *topic;
+    int32_t partition;
+    int32_t leader; /* -1: none known */
+    int32_t epoch;
+    const int32_t *replicas; /* broker ids */
+    size_t replica_count;
+    const int32_t *in_sync;
+    size_t in_sync_count;
+    const int32_t *eligible; /* to lead, beside those in sync */
+    size_t eligible_count;
+    int64_t end;                                    /* high watermark; -1: not known */
+    const struct kauri_cluster_follower *followers; /* where the broker leads it */
+    size_t follower_count;
+};
+struct kauri_cluster {
+    int32_t id;       /* who answers */
+    const char *role; /* "alone", "starting", "seeking", "following", "promoting", "leading" */
+    uint32_t term;
+    int32_t leader;                             /* -1: none known */
+    const char *native;                         /* of the leader */
+    const struct kauri_cluster_broker *brokers; /* ascending by id */
+    size_t broker_count;
+    uint32_t partition_count;
+    uint32_t leaderless;                              /* partitions without a leader */
+    uint32_t under_replicated;                        /* with a replica that is not in sync */
+    const struct kauri_cluster_partition *partitions; /* ascending; none unless asked for */
+    size_t listed_count;
+};
+/* Freed by kauri_result_free. KAURI_REFUSED: a broker that knows no clusters. */
+KAURI_API int kauri_cluster_status(struct kauri *k, bool partitions, struct kauri_cluster **out);
+
+struct kauri_cluster_promotion {
+    uint32_t term;
+    int64_t lost; /* records known to be committed that are lost by force */
+    char message[256];
+};
+/* The broker asked is to lead; takes as long as it takes to fetch what it lacks: give a timeout.
+ * KAURI_NOT_ENOUGH: too few have answered to be sure that nothing acknowledged is lost, and not
+ * `force`; KAURI_REFUSED: another is being promoted. *out is written in any case. */
+KAURI_API int kauri_cluster_promote(struct kauri *k, bool force,
+                                    struct kauri_cluster_promotion *out);
 
 /* --- administration of groups ---
  *

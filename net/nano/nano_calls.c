@@ -9,6 +9,7 @@
 #include "engine/base/clock.h"
 #include "net/nano/nano_admin.h"
 #include "net/nano/nano_answers.h"
+#include "net/nano/nano_cluster.h"
 #include "net/nano/nano_data.h"
 #include "net/nano/nano_errmap.h"
 #include "net/nano/nano_group.h"
@@ -72,6 +73,7 @@ void nano_calls_finish(struct nano_call *c, Kauri__Status status, const char *me
     Kauri__Answer *answer = nano_calls_answer(c);
     answer->status = status;
     answer->message = frame_borrow(message);
+    nano_cluster_point(c);
     if (nano_answers_size(answer) > c->nano->options.message_size_max) {
         answer->answer_case = KAURI__ANSWER__ANSWER__NOT_SET;
         answer->size = 0;
@@ -204,6 +206,8 @@ static nano_calls_start *const nano_calls_rows[] = {
     [KAURI__CALL__CALL_SHIP_PULL] = nano_ship,
     [KAURI__CALL__CALL_SHIP_VOTE] = nano_ship,
     [KAURI__CALL__CALL_SHIP_LEADER] = nano_ship,
+    [KAURI__CALL__CALL_CLUSTER_STATUS] = nano_cluster_status,
+    [KAURI__CALL__CALL_CLUSTER_PROMOTE] = nano_cluster_promote,
 };
 _Static_assert(sizeof nano_calls_rows / sizeof *nano_calls_rows == NANO_KINDS,
                "a call that is started is counted");

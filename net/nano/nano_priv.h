@@ -76,10 +76,11 @@ struct nano_call {
         struct broker_admin admin;
         struct broker_group group;
         struct nano_ship *ship; /* the arena's */
+        struct broker_promote_request promote;
     };
 };
 
-#define NANO_KINDS (KAURI__CALL__CALL_SHIP_LEADER + 1) /* call_case, behind the last */
+#define NANO_KINDS (KAURI__CALL__CALL_CLUSTER_PROMOTE + 1) /* call_case, behind the last */
 
 struct nano {
     struct nano_options options; /* with the defaults filled in */

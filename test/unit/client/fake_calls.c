@@ -513,17 +513,107 @@ static void fake_calls_broker_status(struct fake_server *s, struct fake_session 
     fake_server_answer(s, from, KAURI__CALL__CALL_BROKER_STATUS, &a, SLICE_NULL);
 }
 
-/* A table in the form of a switch. */
-/* Of the broker as a whole. */
+/* --- the cluster --- */
+
+/* A page of one partition of FAKE_CLUSTER_PARTS. */
+static void fake_calls_cluster_status(struct fake_server *s, struct fake_session *from,
+                                      const Kauri__Call *call)
+{
+    const Kauri__ClusterStatus *ask = call->cluster_status;
+    int32_t ids[] = {7, 8};
+    Kauri__ClusterBroker brokers[2];
+    Kauri__ClusterBroker *broker_list[] = {&brokers[0], &brokers[1]};
+    for (int i = 0; i < 2; i++) {
+        kauri__cluster_broker__init(&brokers[i]);
+        brokers[i].id = ids[i];
+        brokers[i].native = frame_borrow("tcp://n:1");
+        brokers[i].lag = 11 * i;
+    }
+    Kauri__ClusterFollower follower;
+    kauri__cluster_follower__init(&follower);
+    follower.id = 8;
+    follower.lag = 11;
+    Kauri__ClusterFollower *followers[] = {&follower};
+    Kauri__ClusterPartition part;
+    kauri__cluster_partition__init(&part);
+    part.topic = frame_borrow("t");
+    part.partition = ask->after_topic[0] == '\0' ? 0 : ask->after_partition + 1;
+    part.replicas = part.in_sync = ids;
+    part.n_replicas = 2;
+    part.n_in_sync = 1;
+    part.followers = followers;
+    part.n_followers = 1;
+    Kauri__ClusterPartition *parts[] = {&part};
+    Kauri__ClusterStatusAnswer body;
+    kauri__cluster_status_answer__init(&body);
+    body.id = body.leader = 7;
+    body.role = frame_borrow("leading");
+    body.term = 33;
+    body.brokers = broker_list;
+    body.n_brokers = 2;
+    body.partition_count = FAKE_CLUSTER_PARTS;
+    body.under_replicated = 1;
+    body.partitions = parts;
+    body.n_partitions = ask->partitions ? 1 : 0;
+    body.more = ask->partitions && part.partition + 1 < FAKE_CLUSTER_PARTS;
+    Kauri__Answer a;
+    kauri__answer__init(&a);
+    a.id = call->id;
+    a.answer_case = KAURI__ANSWER__ANSWER_CLUSTER_STATUS;
+    a.cluster_status = &body;
+    fake_server_answer(s, from, (int)call->call_case, &a, SLICE_NULL);
+}
+
+static void fake_calls_promote(struct fake_server *s, struct fake_session *from,
+                               const Kauri__Call *call)
+{
+    Kauri__ClusterPromoteAnswer body;
+    kauri__cluster_promote_answer__init(&body);
+    body.term = 34;
+    body.lost = call->cluster_promote->force ? 5 : 0;
+    Kauri__Answer a;
+    kauri__answer__init(&a);
+    a.id = call->id;
+    a.status = s->script.promoted;
+    a.message = frame_borrow("as asked");
+    a.answer_case = KAURI__ANSWER__ANSWER_CLUSTER_PROMOTE;
+    a.cluster_promote = &body;
+    fake_server_answer(s, from, (int)call->call_case, &a, SLICE_NULL);
+}
+
+/* Of brokers as a whole. */
 static void fake_calls_machine(struct fake_server *s, struct fake_session *from,
                                const Kauri__Call *call)
 {
     if (call->call_case == KAURI__CALL__CALL_SNAPSHOT)
         fake_calls_snapshot(s, from, call);
-    else
+    else if (call->call_case == KAURI__CALL__CALL_BROKER_STATUS)
         fake_calls_broker_status(s, from, call);
+    else if (call->call_case == KAURI__CALL__CALL_CLUSTER_STATUS)
+        fake_calls_cluster_status(s, from, call);
+    else
+        fake_calls_promote(s, from, call);
 }
 
+static void fake_calls_fetch_or_park(struct fake_server *s, struct fake_session *from,
+                                     const Kauri__Call *call)
+{
+    s->fetch_wait_ms = call->fetch->max_wait_ms;
+    s->fetch_items = call->fetch->n_items;
+    if (!fake_calls_fetch(s, from, call, call->fetch->max_wait_ms == 0))
+        fake_calls_park(s, from, call);
+}
+
+static void fake_calls_change(struct fake_server *s, struct fake_session *from,
+                              const Kauri__Call *call)
+{
+    bool grow = call->call_case == KAURI__CALL__CALL_TOPIC_GROW;
+    fake_calls_simple(s, from, call,
+                      grow ? fake_calls_grow(s, call->topic_grow)
+                           : fake_calls_alter(s, call->topic_alter));
+}
+
+/* A table in the form of a switch. */
 static void fake_calls_dispatch(struct fake_server *s, struct fake_session *from,
                                 const Kauri__Call *call, struct slice raw)
 {
@@ -539,10 +629,7 @@ static void fake_calls_dispatch(struct fake_server *s, struct fake_session *from
         fake_calls_produce(s, from, call, raw);
         return;
     case KAURI__CALL__CALL_FETCH:
-        s->fetch_wait_ms = call->fetch->max_wait_ms;
-        s->fetch_items = call->fetch->n_items;
-        if (!fake_calls_fetch(s, from, call, call->fetch->max_wait_ms == 0))
-            fake_calls_park(s, from, call);
+        fake_calls_fetch_or_park(s, from, call);
         return;
     case KAURI__CALL__CALL_LIST_OFFSETS:
         fake_calls_list_offsets(s, from, call);
@@ -557,10 +644,8 @@ static void fake_calls_dispatch(struct fake_server *s, struct fake_session *from
         fake_calls_simple(s, from, call, fake_calls_delete(s, call->topic_delete));
         return;
     case KAURI__CALL__CALL_TOPIC_GROW:
-        fake_calls_simple(s, from, call, fake_calls_grow(s, call->topic_grow));
-        return;
     case KAURI__CALL__CALL_TOPIC_ALTER:
-        fake_calls_simple(s, from, call, fake_calls_alter(s, call->topic_alter));
+        fake_calls_change(s, from, call);
         return;
     case KAURI__CALL__CALL_TOPIC_TRIM:
         fake_calls_trim(s, from, call);
@@ -583,6 +668,8 @@ static void fake_calls_dispatch(struct fake_server *s, struct fake_session *from
         return;
     case KAURI__CALL__CALL_SNAPSHOT:
     case KAURI__CALL__CALL_BROKER_STATUS:
+    case KAURI__CALL__CALL_CLUSTER_STATUS:
+    case KAURI__CALL__CALL_CLUSTER_PROMOTE:
         fake_calls_machine(s, from, call);
         return;
     case KAURI__CALL__CALL_SHIP_REGISTER: /* of brokers, not of clients */

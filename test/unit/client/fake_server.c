@@ -13,6 +13,7 @@
 #include "engine/base/cleanup.h"
 #include "engine/base/clock.h"
 #include "fake_calls.h"
+#include "proto/answer.h"
 #include "proto/frame.h"
 
 #define FAKE_SIZE_MAX   (64 * 1024 * 1024)
@@ -45,6 +46,8 @@ void fake_server_answer(struct fake_server *s, struct fake_session *to, int kind
     a->kind = kind;
     a->id = answer->id;
     answer->size = (uint32_t)raw.size;
+    if (s->script.leader != NULL && answer_is_elsewhere(answer))
+        answer->leader = frame_borrow(s->script.leader);
     size_t size = kauri__answer__get_packed_size(answer);
     buf_reserve(&a->packed, size);
     a->packed.size = kauri__answer__pack(answer, a->packed.p);

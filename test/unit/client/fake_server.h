@@ -15,9 +15,10 @@
 #include "fake_group.h"
 #include "fake_log.h"
 
-#define FAKE_SESSIONS_MAX 64
-#define FAKE_SEEN_MAX     8192
-#define FAKE_KINDS        64 /* calls by their number in the protocol */
+#define FAKE_SESSIONS_MAX  64
+#define FAKE_SEEN_MAX      8192
+#define FAKE_CLUSTER_PARTS 5
+#define FAKE_KINDS         64 /* calls by their number in the protocol */
 
 struct fake_seen {
     uint64_t id;
@@ -46,7 +47,9 @@ struct fake_script {
     unsigned corrupt;    /* fetched bytes with a bit flipped */
     uint32_t version;    /* of hello, 0: 1 */
     unsigned loading;    /* rows of group_offsets that know no end yet */
-    unsigned moving;     /* pages of group_describe of a group that changes meanwhile */
+    const char *leader;  /* told with NOT_LEADER */
+    Kauri__Status promoted;
+    unsigned moving; /* pages of group_describe of a group that changes meanwhile */
 };
 
 struct fake_server {

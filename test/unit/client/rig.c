@@ -8,7 +8,7 @@
 
 #define RIG_SETTLE_MS 10000
 
-static void rig_delivered(void *ctx, const struct kauri_record *r, int error, const char *message)
+void rig_delivered(void *ctx, const struct kauri_record *r, int error, const char *message)
 {
     struct rig *rig = ctx;
     size_t i = (size_t)(uintptr_t)r->opaque;

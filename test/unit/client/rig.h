@@ -32,6 +32,8 @@ struct rig {
 /* Starts a server and a client with these options (server, delivered and ctx are set here). */
 struct rig *rig_new(struct kauri_options o);
 struct rig *rig_free(struct rig *r);
+/* kauri_options.delivered, with the rig as ctx. */
+void rig_delivered(void *ctx, const struct kauri_record *r, int error, const char *message);
 /* Sends the next record; what kauri_send says. */
 int rig_send(struct rig *r, const char *topic, int32_t partition);
 /* `count` of them, polling when the buffer is full; each must be taken. */

@@ -16,6 +16,7 @@ enum fake_kind {
     FAKE_ADMIN,
     FAKE_GROUP,
     FAKE_SHIP,
+    FAKE_PROMOTE,
 };
 
 struct fake_pending {
@@ -51,7 +52,7 @@ static void fake_start(struct broker *b, enum fake_kind kind, void *request)
     list_add_tail(&b->pending, &p->link);
 }
 
-static void fake_finish_produce(struct broker_produce *r)
+static void fake_finish_produce(const struct broker *b, struct broker_produce *r)
 {
     for (size_t i = 0; i < r->count; i++) {
         struct broker_produce_item *item = &r->items[i];
@@ -61,6 +62,8 @@ static void fake_finish_produce(struct broker_produce *r)
             item->base_offset += item->batch[at];
         memset(item->batch, 0xee, item->size);
         item->append_time_ms = -1;
+        if (b->elsewhere)
+            item->status = BROKER_NOT_LEADER;
     }
     r->done(r);
 }
@@ -101,6 +104,8 @@ static void fake_finish_admin(struct broker *b, struct broker_admin *r)
     if (r->topic.size >= 2 && memcmp(r->topic.p, "no", 2) == 0) {
         r->status = BROKER_DENIED;
         snprintf(r->message, sizeof r->message, "not this one");
+    } else if (b->elsewhere) {
+        r->status = BROKER_NOT_LEADER;
     } else if (r->op == BROKER_TOPIC_CREATE) {
         snprintf(b->created, sizeof b->created, "%.*s", (int)r->topic.size,
                  (const char *)r->topic.p);
@@ -149,6 +154,17 @@ static void fake_finish_group(struct broker *b, struct broker_group *r)
     free(assignment);
 }
 
+static void fake_finish_promote(struct broker *b, struct broker_promote_request *r)
+{
+    b->forced = r->force;
+    r->status = b->promoted;
+    r->term = 35;
+    r->lost = r->force ? 4 : 0;
+    (void)snprintf(r->message, sizeof r->message, "%s",
+                   b->promoted == BROKER_OK ? "so be it" : "no");
+    r->done(r);
+}
+
 static void fake_complete_one(struct broker *b, struct list *node)
 {
     struct fake_pending *p = LIST_ENTRY(node, struct fake_pending, link);
@@ -160,7 +176,7 @@ static void fake_complete_one(struct broker *b, struct list *node)
     b->done++;
     switch (kind) {
     case FAKE_PRODUCE:
-        fake_finish_produce(request);
+        fake_finish_produce(b, request);
         break;
     case FAKE_FETCH:
         fake_finish_fetch(b, request);
@@ -176,6 +192,9 @@ static void fake_complete_one(struct broker *b, struct list *node)
         break;
     case FAKE_SHIP:
         fake_ship_finish(b, request);
+        break;
+    case FAKE_PROMOTE:
+        fake_finish_promote(b, request);
         break;
     }
 }
@@ -280,6 +299,8 @@ int broker_topic_after(const struct broker *b, struct slice after, struct broker
     return 1;
 }
 
+static const int32_t fake_ids[] = {1, 2, 3, 4, 5, 6, 7, 8};
+
 int broker_partition(struct broker *b, struct slice topic, int32_t partition, bool load,
                      struct broker_partition_info *out)
 {
@@ -288,8 +309,56 @@ int broker_partition(struct broker *b, struct slice topic, int32_t partition, bo
                                           .epoch = 2,
                                           .log_start = load ? 5 : -1,
                                           .high_watermark = load ? 6 : -1,
-                                          .size = 9};
+                                          .size = 9,
+                                          .replicas = fake_ids,
+                                          .replica_count = b->brokers,
+                                          .isr = fake_ids,
+                                          .isr_count = b->brokers > 0 ? b->brokers - 1 : 0};
     return partition < b->partition_count ? 0 : 1;
+}
+
+void broker_cluster_info(const struct broker *b, struct broker_cluster_info *out)
+{
+    *out = (struct broker_cluster_info){.role = b->elsewhere ? "following" : "leading",
+                                        .term = 33,
+                                        .leader = b->elsewhere ? 2 : 1,
+                                        .changes_here = !b->elsewhere};
+    (void)snprintf(out->native, sizeof out->native, "tcp://broker%d:7092", out->leader);
+}
+
+int broker_member(const struct broker *b, size_t at, struct broker_member *out)
+{
+    if (at >= b->brokers)
+        return 1;
+    *out = (struct broker_member){.id = (int32_t)(b->brokers - at),
+                                  .native = "tcp://n:1",
+                                  .kafka_host = "k",
+                                  .kafka_port = 9092,
+                                  .rack = "r",
+                                  .silent_ms = 5};
+    out->self = out->id == 1;
+    return 0;
+}
+
+int broker_partition_follower(const struct broker *b, struct slice topic, int32_t partition,
+                              size_t at, struct broker_follower *out)
+{
+    (void)topic;
+    (void)partition;
+    if (at + 1 >= b->brokers)
+        return 1;
+    int32_t id = (int32_t)at + 2;
+    *out = (struct broker_follower){.id = id,
+                                    .in_sync = (size_t)id < b->brokers,
+                                    .end = 100,
+                                    .lag = 10 * id,
+                                    .caught_up_ms = 700};
+    return 0;
+}
+
+void broker_promote_request(struct broker *b, struct broker_promote_request *req)
+{
+    fake_start(b, FAKE_PROMOTE, req);
 }
 
 void broker_configs(const struct broker *b, struct slice topic,

@@ -17,6 +17,10 @@
  *             in a pattern that begins at the offset; partition 1 gets `mapped`, partition 9
  *             UNKNOWN, partition 8 DIVERGING; VOTE record_count partitions; LEADER broker 7.
  *             Cluster ids beginning with "no" are refused with BROKER_DENIED
+ *   cluster   `brokers` of them, numbers falling, broker 1 leads; every partition has a replica at
+ *             each, that of the last is not in sync; the follower with the number n lacks 10 * n
+ *             records. A promotion is refused with `promoted`. With `elsewhere`, produce items and
+ *             administration are BROKER_NOT_LEADER
  *   topics    topic_count of them: "topic-000000" ...; plus those created
  */
 #pragma once
@@ -43,6 +47,10 @@ struct broker {
     size_t assigned_count;
     size_t row_count;
     size_t history_count;
+    size_t brokers; /* at most 8 */
+    enum broker_status promoted;
+    bool elsewhere;
+    bool forced; /* what the last promotion asked for */
     /* calls of other brokers: see fake_ship.c */
     size_t ship_size;           /* bytes for an entry that wants some */
     size_t record_count;        /* records, partitions of a vote */

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cmd_cluster_priv: `kauri cluster` lies in two files: cmd_cluster.c asks, promotes and waits,
+ * cmd_cluster_show.c prints what it was told.
+ */
+#pragma once
+
+#include "cli/cmd.h"
+#include "engine/base/cleanup.h"
+
+struct cmd_cluster_view {
+    struct kauri_cluster *told; /* owned, kauri_result_free; the leader's, where it answers */
+    bool silent;                /* a leader is known, and does not answer */
+};
+
+/* Prints the brokers, and with `partitions` all of these. */
+void cmd_cluster_show(const struct args *a, const struct cmd_cluster_view *v, bool partitions);

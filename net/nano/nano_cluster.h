@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * nano_cluster: who belongs to the cluster, how far replicas are, and the asking of a broker to
+ * lead. Looking is answered from memory, O(partitions); neither call has raw bytes, the parameter
+ * is the table's.
+ */
+#pragma once
+
+#include "net/nano/nano_priv.h"
+
+void nano_cluster_status(struct nano_call *c, struct slice raw);
+void nano_cluster_promote(struct nano_call *c, struct slice raw);
+/* Names the leader in an answer that says NOT_LEADER somewhere. */
+void nano_cluster_point(struct nano_call *c);
