@@ -171,7 +171,9 @@ static int cmd_cluster_promote_run(const struct args *a, bool force)
         out_json(json_pack("{s:i, s:I, s:I, s:s}", "leader", server.node_id, "term",
                            (json_int_t)p.term, "lost", (json_int_t)p.lost, "message", p.message));
     else
-        out_note(&a->out, "broker %d leads, term %u: %s", server.node_id, p.term, p.message);
+        out_note(&a->out, "%s", p.message[0] != '\0' ? p.message : "it leads");
+    if (error == 0 && p.lost > 0)
+        out_warning(&a->out, "%" PRId64 " records that were acknowledged are lost", p.lost);
     cmd_close(&c);
     return r;
 }

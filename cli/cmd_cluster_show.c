@@ -134,7 +134,9 @@ static void cmd_cluster_brokers(const struct kauri_cluster *t)
         out_table_add(&table, b->native[0] != '\0' ? b->native : "-");
         (void)snprintf(text, sizeof text, "%.255s:%d", b->kafka_host, b->kafka_port);
         out_table_add(&table, b->kafka_host[0] != '\0' ? text : "-");
-        out_table_add(&table, b->id == t->leader ? "-" : cmd_cluster_ago(text, b->silent_ms));
+        out_table_add(&table, b->id == t->leader || b->id == t->id
+                                  ? "-"
+                                  : cmd_cluster_ago(text, b->silent_ms));
         (void)snprintf(text, sizeof text, "%u/%u", b->in_sync, b->replicas);
         out_table_add(&table, text);
         out_table_add(&table, b->id == t->leader ? "-" : out_count(text, b->lag));

@@ -70,7 +70,10 @@ void report_start(const struct report *r, struct buf *out)
         buf_printf(out, "  acks    all = written and fsynced here");
     report_cluster(r, out);
     buf_printf(out, "ready in %" PRId64 " ms.", r->ready_ms);
-    if (r->fresh || r->topics == 0)
+    if (r->seed_count > 0)
+        buf_printf(out, "  Next:  kauri cluster status%s%s", r->clients_find_it ? "" : " -s ",
+                   r->clients_find_it ? "" : r->natives[0]);
+    else if (r->fresh || r->topics == 0)
         report_next(r, out);
     buf_append_u8(out, '\n');
 }

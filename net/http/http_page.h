@@ -31,6 +31,10 @@ struct http_page_partition {
     int64_t end;
     int64_t size;
     int64_t leader;
+    int64_t preferred; /* the leader is the first replica */
+    int64_t replicas;
+    int64_t in_sync;
+    int64_t under; /* a replica is not in sync */
     int64_t batches_in;
     int64_t records_in;
     int64_t size_in;

@@ -223,18 +223,50 @@ static void http_rows_groups(struct http_page *p, const struct broker_counters *
                     (int64_t)p->offsets_left_out);
 }
 
+static void http_rows_cluster(struct http_page *p)
+{
+    static const char *const roles[] = {"alone",     "starting",  "seeking",
+                                        "following", "promoting", "leading"};
+    struct broker_cluster_info c;
+    broker_cluster_info(p->options->broker, &c);
+    http_text_head(&p->out, "kauri_cluster_role", HTTP_TEXT_GAUGE,
+                   "1 at what this broker is in its cluster");
+    for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
+        const struct http_text_label role[] = {{"role", slice_str(roles[i])}};
+        http_text_u64(&p->out, "kauri_cluster_role", HTTP_ROWS_LABELS(role),
+                      strcmp(c.role, roles[i]) == 0);
+    }
+    http_rows_gauge(p, "kauri_cluster_term", "of the leader; 0 while there is one broker", c.term);
+    http_rows_gauge(p, "kauri_cluster_leader", "node id of the leader, -1 when none is known",
+                    c.leader);
+}
+
+static size_t http_rows_brokers(const struct http_page *p)
+{
+    struct broker_member m;
+    size_t count = 0;
+    for (size_t i = 0; broker_member(p->options->broker, i, &m) == 0; i++)
+        count += !m.left;
+    return count;
+}
+
 static void http_rows_exporter(struct http_page *p)
 {
-    struct broker_info b;
-    char id[16];
-    broker_info(p->options->broker, &b);
-    (void)snprintf(id, sizeof id, "%d", b.node_id);
-    http_rows_gauge(p, "kafka_brokers", "brokers of the cluster", 1);
-    const struct http_text_label labels[] = {
-        {"id", slice_str(id)},
-        {"address", slice_str(p->options->kafka != NULL ? p->options->kafka : "")}};
+    struct broker_member m;
+    char id[16], address[320];
+    http_rows_gauge(p, "kafka_brokers", "brokers of the cluster", (int64_t)http_rows_brokers(p));
     http_text_head(&p->out, "kafka_broker_info", HTTP_TEXT_GAUGE, "the brokers; always 1");
-    http_text_u64(&p->out, "kafka_broker_info", HTTP_ROWS_LABELS(labels), 1);
+    for (size_t i = 0; broker_member(p->options->broker, i, &m) == 0; i++) {
+        if (m.left)
+            continue;
+        (void)snprintf(id, sizeof id, "%d", m.id);
+        (void)snprintf(address, sizeof address, "%.256s:%d", m.kafka_host, m.kafka_port);
+        bool own = m.self && p->options->kafka != NULL;
+        const char *told = own ? p->options->kafka : m.kafka_host[0] != '\0' ? address : "";
+        const struct http_text_label labels[] = {{"id", slice_str(id)},
+                                                 {"address", slice_str(told)}};
+        http_text_u64(&p->out, "kafka_broker_info", HTTP_ROWS_LABELS(labels), 1);
+    }
 }
 
 void http_rows_broker(struct http_page *p)
@@ -247,6 +279,7 @@ void http_rows_broker(struct http_page *p)
     http_rows_fronts(p);
     http_rows_apis(p);
     http_rows_groups(p, &c);
+    http_rows_cluster(p);
     http_rows_exporter(p);
 }
 
@@ -255,6 +288,7 @@ void http_rows_broker(struct http_page *p)
 enum http_rows_kind {
     HTTP_ROWS_TOPIC,
     HTTP_ROWS_PARTITION,
+    HTTP_ROWS_FOLLOWER, /* of the partitions: the broker is asked when it is told */
     HTTP_ROWS_GROUP,
     HTTP_ROWS_OFFSET,
     HTTP_ROWS_SUM, /* of the offsets of a group in a topic */
@@ -263,8 +297,7 @@ enum http_rows_kind {
 enum http_rows_unit {
     HTTP_ROWS_PLAIN,
     HTTP_ROWS_MS,
-    HTTP_ROWS_ONE,  /* the row itself is what is told */
-    HTTP_ROWS_ZERO, /* never, with one replica */
+    HTTP_ROWS_ONE, /* the row itself is what is told */
 };
 
 struct http_rows_family {
@@ -318,13 +351,28 @@ static const struct http_rows_family http_rows_families[] = {
     {"kafka_topic_partition_leader", "node id of the leader",
      HTTP_ROWS_PARTITION, HTTP_TEXT_GAUGE, HTTP_ROWS_PLAIN, HTTP_ROWS_OF(partition, leader), NULL},
     {"kafka_topic_partition_leader_is_preferred", "1 when the leader is the first replica",
-     HTTP_ROWS_PARTITION, HTTP_TEXT_GAUGE, HTTP_ROWS_ONE, 0, NULL},
+     HTTP_ROWS_PARTITION, HTTP_TEXT_GAUGE, HTTP_ROWS_PLAIN,
+     HTTP_ROWS_OF(partition, preferred), NULL},
     {"kafka_topic_partition_replicas", "replicas",
-     HTTP_ROWS_PARTITION, HTTP_TEXT_GAUGE, HTTP_ROWS_ONE, 0, NULL},
+     HTTP_ROWS_PARTITION, HTTP_TEXT_GAUGE, HTTP_ROWS_PLAIN,
+     HTTP_ROWS_OF(partition, replicas), NULL},
     {"kafka_topic_partition_in_sync_replica", "replicas that are in sync",
-     HTTP_ROWS_PARTITION, HTTP_TEXT_GAUGE, HTTP_ROWS_ONE, 0, NULL},
+     HTTP_ROWS_PARTITION, HTTP_TEXT_GAUGE, HTTP_ROWS_PLAIN,
+     HTTP_ROWS_OF(partition, in_sync), NULL},
     {"kafka_topic_partition_under_replicated_partition", "1 when a replica is not in sync",
-     HTTP_ROWS_PARTITION, HTTP_TEXT_GAUGE, HTTP_ROWS_ZERO, 0, NULL},
+     HTTP_ROWS_PARTITION, HTTP_TEXT_GAUGE, HTTP_ROWS_PLAIN, HTTP_ROWS_OF(partition, under), NULL},
+
+    {"kauri_partition_in_sync_replicas", "replicas that are in sync, the leader included",
+     HTTP_ROWS_PARTITION, HTTP_TEXT_GAUGE, HTTP_ROWS_PLAIN,
+     HTTP_ROWS_OF(partition, in_sync), NULL},
+    {"kauri_partition_under_replicated", "1 when a replica is not in sync",
+     HTTP_ROWS_PARTITION, HTTP_TEXT_GAUGE, HTTP_ROWS_PLAIN, HTTP_ROWS_OF(partition, under), NULL},
+    {"kauri_follower_lag_records", "records that a follower of this leader lacks",
+     HTTP_ROWS_FOLLOWER, HTTP_TEXT_GAUGE, HTTP_ROWS_PLAIN,
+     offsetof(struct broker_follower, lag), NULL},
+    {"kauri_follower_lag_seconds", "time since a follower had everything; 0 when it has",
+     HTTP_ROWS_FOLLOWER, HTTP_TEXT_GAUGE, HTTP_ROWS_MS,
+     offsetof(struct broker_follower, caught_up_ms), NULL},
 
     {"kauri_group_state", "state and model of a group, in labels; always 1",
      HTTP_ROWS_GROUP, HTTP_TEXT_GAUGE, HTTP_ROWS_ONE, 0, "group"},
@@ -368,6 +416,7 @@ static size_t http_rows_count(const struct http_page *p, enum http_rows_kind kin
     case HTTP_ROWS_TOPIC:
         return p->topic_count;
     case HTTP_ROWS_PARTITION:
+    case HTTP_ROWS_FOLLOWER:
         return p->partition_count;
     case HTTP_ROWS_GROUP:
         return p->group_count;
@@ -388,8 +437,6 @@ static int64_t http_rows_value(const struct http_rows_family *f, const void *row
         return value;
     case HTTP_ROWS_ONE:
         return 1;
-    case HTTP_ROWS_ZERO:
-        return 0;
     }
     return value;
 }
@@ -420,6 +467,25 @@ static void http_rows_partition(struct http_page *p, const struct http_rows_fami
     const struct http_text_label labels[] = {{"partition", slice_str(number)},
                                              {"topic", p->topics[row->topic].name}};
     http_rows_put(p, f, HTTP_ROWS_LABELS(labels), http_rows_value(f, row));
+}
+
+static void http_rows_followers(struct http_page *p, const struct http_rows_family *f, size_t i)
+{
+    const struct http_page_partition *row = &p->partitions[i];
+    struct slice topic = p->topics[row->topic].name;
+    struct broker_follower follower;
+    char number[16], id[16];
+    (void)snprintf(number, sizeof number, "%d", row->number);
+    for (size_t n = 0;
+         broker_partition_follower(p->options->broker, topic, row->number, n, &follower) == 0;
+         n++) {
+        (void)snprintf(id, sizeof id, "%d", follower.id);
+        const struct http_text_label labels[] = {
+            {"broker", slice_str(id)}, {"partition", slice_str(number)}, {"topic", topic}};
+        follower.caught_up_ms = follower.lag == 0 ? 0 : follower.caught_up_ms;
+        int64_t value = http_rows_value(f, &follower);
+        http_rows_put(p, f, HTTP_ROWS_LABELS(labels), value < 0 ? HTTP_PAGE_NONE : value);
+    }
 }
 
 static void http_rows_group(struct http_page *p, const struct http_rows_family *f, size_t i)
@@ -475,6 +541,9 @@ static void http_rows_one(struct http_page *p, const struct http_rows_family *f,
         break;
     case HTTP_ROWS_PARTITION:
         http_rows_partition(p, f, i);
+        break;
+    case HTTP_ROWS_FOLLOWER:
+        http_rows_followers(p, f, i);
         break;
     case HTTP_ROWS_GROUP:
         http_rows_group(p, f, i);
