@@ -20,6 +20,7 @@
 #define CMD_CLUSTER_PROMOTE_MS 60000u
 #define CMD_CLUSTER_WAIT_MS    60000u
 #define CMD_CLUSTER_STEP_US    100000
+#define CMD_CLUSTER_PRESENT_MS 10000 /* who was not heard for so long is not there */
 
 static void cmd_cluster_drop(struct cmd_cluster_view *v)
 {
@@ -234,7 +235,8 @@ static size_t cmd_cluster_registered(const struct kauri_cluster *t)
 {
     size_t count = 0;
     for (size_t i = 0; i < t->broker_count; i++)
-        count += !t->brokers[i].left && t->brokers[i].silent_ms >= 0;
+        count += !t->brokers[i].left && t->brokers[i].silent_ms >= 0 &&
+                 t->brokers[i].silent_ms < CMD_CLUSTER_PRESENT_MS;
     return count;
 }
 

@@ -91,6 +91,10 @@ static void nano_group_start(struct nano_call *c, enum broker_group_op op, const
                              void (*done)(struct broker_group *req))
 {
     ASSERT(c->session != NULL);
+    if (broker_groups_ready(c->nano->options.broker) == BROKER_NOT_LEADER) {
+        nano_calls_finish_status(c, BROKER_NOT_LEADER, NULL); /* groups are where the leader is */
+        return;
+    }
     nano_group_who(c);
     c->group.op = op;
     c->group.group = slice_str(group);

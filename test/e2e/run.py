@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import harness
 
 MODULES = ("records", "topics", "reading", "groups", "acks", "retention", "compact", "input", "folders",
-           "names", "tools", "http", "damage", "disk", "snapshot", "service", "watch", "shell")
+           "names", "cluster", "tools", "http", "damage", "disk", "snapshot", "service", "watch", "shell")
 
 
 class Bench:

@@ -39,6 +39,47 @@ START_TEST(first_start)
 }
 END_TEST
 
+START_TEST(in_a_cluster)
+{
+    static const char *const seeds[] = {"tcp://db1:7092", "tcp://db3:7092"};
+    struct buf b = {0};
+    struct report r = {.version = "0.1.0",
+                       .data = "/srv/kauri",
+                       .file_system = "xfs",
+                       .fresh = true,
+                       .free_size = 1536,
+                       .natives = natives + 1,
+                       .native_count = 1,
+                       .seeds = seeds,
+                       .seed_count = 2,
+                       .broker_id = 2,
+                       .member_count = 1,
+                       .role = "seeking",
+                       .ready_ms = 5};
+    report_start(&r, &b);
+    expect(&b, "kauri 0.1.0\n"
+               "  data    /srv/kauri                      new, xfs, 1.5 KiB free\n"
+               "  native  tcp://127.0.0.1:7092\n"
+               "  acks    all = written and fsynced here and on every in-sync replica\n"
+               "  cluster broker 2, seeking: replica of tcp://db1:7092, tcp://db3:7092\n"
+               "ready in 5 ms.  Next:  kauri cluster status -s tcp://127.0.0.1:7092\n");
+    r.seed_count = 0;
+    r.fresh = false;
+    r.topics = r.partitions = 2;
+    r.member_count = 3;
+    r.role = "starting";
+    b = (struct buf){0};
+    report_start(&r, &b);
+    expect(&b, "kauri 0.1.0\n"
+               "  data    /srv/kauri                      2 topics, 2 partitions, xfs, 1.5 KiB "
+               "free\n"
+               "  native  tcp://127.0.0.1:7092\n"
+               "  acks    all = written and fsynced here and on every in-sync replica\n"
+               "  cluster broker 2, one of 3, starting\n"
+               "ready in 5 ms.\n");
+}
+END_TEST
+
 START_TEST(later_start)
 {
     struct buf b = {0};
@@ -120,6 +161,7 @@ int main(void)
     Suite *s = suite_create("cli/report");
     TCase *t = tcase_create("report");
     tcase_add_test(t, first_start);
+    tcase_add_test(t, in_a_cluster);
     tcase_add_test(t, later_start);
     tcase_add_test(t, next_step_names_the_address);
     tcase_add_test(t, stop_and_state);

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""cluster: brokers on several addresses hold one log: joining, fail-over by one command, clients that
+go on by themselves, the old leader that comes back; and what is refused at the start."""
+import subprocess
+
+import harness
+
+WAIT = ("--timeout", "30s")
+
+
+def members(t, count, **settings):
+    """Brokers that were not started, each on a tcp port of its own."""
+    brokers = [t.idle(f"n{i + 1}", **settings) for i in range(count)]
+    for broker in brokers:
+        broker.url = f"tcp://127.0.0.1:{harness.free_port()}"
+    return brokers
+
+
+def start(broker, number, *seeds):
+    more = ("--replica-of", ",".join(seed.url for seed in seeds)) if seeds else ()
+    if broker.start("--broker-id", str(number), *more) is None:
+        raise RuntimeError(f"broker {number} does not start: {broker.errors()[-400:]}")
+
+
+def everywhere(brokers):
+    return ",".join(broker.url for broker in brokers)
+
+
+def caught_up(t, brokers, count):
+    done = brokers[0].plain("cluster", "wait", "--caught-up", "--brokers", count, *WAIT, "-s",
+                            everywhere(brokers))
+    why = [str(done), *(f"{b.folder.name} {b.running()}: {b.errors()[-900:]}" for b in brokers)]
+    return t.check.that(f"{count} brokers, every replica in sync", done.code == 0, "\n".join(why))
+
+
+def status(broker, *more):
+    return broker.run("cluster", "status", "--json", *more).json()
+
+
+def numbers(done):
+    return [int(line) for line in done.lines()]
+
+
+def feed(first, last, rate, broker, urls):
+    """Produces the numbers from first to last into n, by the list of addresses."""
+    source = subprocess.Popen(["seq", str(first), str(last)], stdout=subprocess.PIPE,
+                              preexec_fn=harness.die_with_parent)
+    whole = broker.url
+    broker.url = urls
+    sender = broker.open("produce", "n", "-q", "--rate", f"{rate}/s", stdin=source.stdout,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    broker.url = whole
+    return source, sender
+
+
+def same_log(t, brokers, topic):
+    """All segments are the same bytes, but for the space that the last one has ahead."""
+    first, *others = [broker.partition(topic) for broker in brokers]
+    names = sorted(path.name for path in first.glob("*.log"))
+    for other in others:
+        same = sorted(path.name for path in other.glob("*.log")) == names and \
+            all((first / name).read_bytes().rstrip(b"\0") == (other / name).read_bytes().rstrip(b"\0")
+                for name in names)
+        t.check.that(f"{topic}: the logs of {first.parent.parent.name} and "
+                     f"{other.parent.parent.name} are the same bytes", same, names)
+
+
+def case_fail_over_of_two(t):
+    """kill -9 of the leader under load: refused without force, for it may hold what the other lacks;
+    with force, as it was in sync, nothing is missing, and both clients go on."""
+    a, b = brokers = members(t, 2)
+    urls = everywhere(brokers)
+    start(a, 1)
+    a.run("produce", "n", data="".join(f"{i}\n" for i in range(1, 101)))
+    t.check.equal("alone, it says so", status(a)["role"], "alone")
+    start(b, 2, a)
+    caught_up(t, brokers, 2)
+    told = status(b, "-p")
+    t.check.equal("the other one names the leader", (told["leader"], told["told_by"]), (1, 1))
+    t.check.equal("two replicas", [p["in_sync"] for p in told["partitions"] if p["topic"] == "n"],
+                  [[1, 2]])
+    source, sender = feed(101, 3000, 600, b, urls)
+    whole = b.url
+    b.url = urls
+    reader = b.open("consume", "n", "-o", "start", "-n", "3000", "-q", stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE)
+    b.url = whole
+    harness.wait_for(lambda: status(a, "-p")["partitions"][0]["end"] > 600)
+    a.kill()
+    done = b.run("cluster", "status")
+    t.check.that("the silence of the leader is told", done.code == 0 and "does not answer" in done.errors,
+                 done)
+    done = b.run("cluster", "promote")
+    t.check.that("too few promises: refused", done.code == 7 and "--force" in done.errors, done)
+    done = b.run("cluster", "promote", "--force")
+    t.check.that("force wants a word", done.code == 7 and "-y" in done.errors, done)
+    done = b.run("cluster", "promote", "--force", "-y")
+    t.check.that("promoted by force", done.code == 0, done)
+    done = b.run("cluster", "promote")
+    t.check.that("once more changes nothing", done.code == 0, done)
+    _, err = sender.communicate(timeout=60)
+    source.wait()
+    t.check.that("the producer goes on", sender.returncode == 0, err)
+    out, err = reader.communicate(timeout=60)
+    t.check.that("the consumer goes on", reader.returncode == 0, err)
+    t.check.equal("and reads every record once", [int(line) for line in out.split()],
+                  list(range(1, 3001)))
+    start(a, 1, b)
+    caught_up(t, brokers, 2)
+    t.check.equal("the old leader follows", status(a)["leader"], 2)
+    got = numbers(a.run("consume", "n", "-o", "start", "-e"))
+    t.check.equal("and has every record", got, list(range(1, 3001)))
+    done = a.run("produce", "n", data="3001\n")
+    t.check.that("a producer that asks it is sent on", done.code == 0, done)
+    caught_up(t, brokers, 2)
+    t.check.equal("both stop in order", (a.stop(), b.stop()), (0, 0))
+    same_log(t, brokers, "n")
+
+
+def case_hand_over_of_three(t):
+    """With min.insync.replicas=2 a promotion needs no force, neither with the leader alive nor after
+    its kill -9; a group goes on where it was."""
+    a, b, c = brokers = members(t, 3, min_insync_replicas=2)
+    urls = everywhere(brokers)
+    start(a, 1)
+    start(b, 2, a)
+    start(c, 3, a)
+    caught_up(t, brokers, 3)
+    a.run("topic", "create", "n", "-p", "1")
+    caught_up(t, brokers, 3)
+    source, sender = feed(1, 3000, 400, a, urls)
+    done = a.run("consume", "n", "-g", "readers", "-o", "start", "-n", 200, "-q")
+    t.check.equal("a member reads the first", numbers(done), list(range(1, 201)))
+    done = b.run("cluster", "promote", *WAIT)
+    t.check.that("a planned hand-over", done.code == 0, done)
+    caught_up(t, brokers, 3)
+    b.kill()
+    done = c.run("cluster", "promote", *WAIT)
+    t.check.that("the leader is gone: two of three are enough", done.code == 0, done)
+    _, err = sender.communicate(timeout=90)
+    source.wait()
+    t.check.that("the producer goes on through both", sender.returncode == 0, err)
+    c.url, whole = urls, c.url
+    done = c.run("consume", "n", "-g", "readers", "-n", 2800, "-q")
+    c.url = whole
+    t.check.equal("the group goes on where it was", numbers(done), list(range(201, 3001)))
+    start(b, 2, a)
+    caught_up(t, brokers, 3)
+    t.check.equal("all stop in order", tuple(broker.stop() for broker in brokers), (0, 0, 0))
+    same_log(t, brokers, "n")
+
+
+def case_refused_at_the_start(t):
+    """What cannot work is said at once, in words; a leader that is not there yet is waited for."""
+    a, b = members(t, 2)
+    ipc = t.idle("ipc")
+    done = ipc.fail_to_start("--replica-of", a.url)
+    t.check.that("no address that others could dial", done.code == 2 and "--native tcp://" in done.errors,
+                 done)
+    done = b.fail_to_start("--replica-of", "db1:7092")
+    t.check.that("not an address", done.code == 2 and "tcp://HOST:PORT" in done.errors, done)
+    done = b.fail_to_start("--replica-of", "tcp://192.0.2.1:7092")
+    t.check.that("another host wants a secret", done.code == 2 and "ship.secret" in done.errors, done)
+    b.spawn("--broker-id", "2", "--replica-of", a.url)
+    t.check.that("it waits for the leader", harness.wait_for(lambda: "nobody answers" in b.errors()),
+                 b.errors())
+    t.check.that("and makes no folder by then", not (b.data / "format").exists())
+    start(a, 1)
+    t.check.that("and starts once there is one", b.await_ready() is not None, b.errors())
+    caught_up(t, (a, b), 2)
+    b.stop()
+    done = b.fail_to_start("--broker-id", "3")
+    t.check.that("a folder keeps its number", done.code == 2 and "broker 2" in done.errors, done)
+    other = members(t, 1)[0]
+    other.data = b.folder / "other"
+    start(other, 1)
+    done = b.fail_to_start("--replica-of", other.url)
+    t.check.that("a folder of another cluster", done.code == 2 and "another cluster" in done.errors, done)
+    done = a.run("cluster", "wait", "--caught-up", "--brokers", "3", "--timeout", "1s")
+    t.check.that("waiting in vain is exit 8", done.code == 8 and "not caught up" in done.errors, done)
