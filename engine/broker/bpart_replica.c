@@ -136,14 +136,16 @@ bool bpart_ack_wait(struct bpart *p, struct bpart_ack *a)
     struct bpart_replica *r = p->replica;
     ASSERT(a->offset >= 0);
     ASSERT(a->done != NULL);
-    if (r == NULL || !r->leading || a->offset < r->set.high_watermark)
+    if (r == NULL || (r->leading && a->offset < r->set.high_watermark))
         return false;
     struct list *after = r->acks.prev; /* nearly always the last */
     while (after != &r->acks && LIST_ENTRY(after, struct bpart_ack, link)->offset > a->offset)
         after = after->prev;
     list_init(&a->link);
     list_add_tail(after->next, &a->link);
-    if (!replica_set_acks_allowed(&r->set))
+    if (!r->leading) /* deposed while it was on its way to the disk: nobody else may have it */
+        bpart_ack_end(p, INT64_MAX, BROKER_NOT_LEADER);
+    else if (!replica_set_acks_allowed(&r->set))
         bpart_ack_end(p, INT64_MAX, BROKER_NOT_ENOUGH_AFTER_APPEND);
     return true;
 }

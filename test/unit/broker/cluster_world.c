@@ -274,7 +274,9 @@ static void world_messages(struct world *w)
 static void world_settle(struct world *w)
 {
     for (int i = 1; i <= w->count; i++)
-        if (w->nodes[i].up)
+        if (w->nodes[i].up && w->nodes[i].held)
+            rig_turn(&w->nodes[i].rig);
+        else if (w->nodes[i].up)
             rig_run(&w->nodes[i].rig);
 }
 

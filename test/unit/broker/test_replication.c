@@ -172,6 +172,45 @@ START_TEST(hand_over)
 }
 END_TEST
 
+static void cut(int id, bool how)
+{
+    for (int other = 1; other <= w.count; other++)
+        w.cut[id][other] = w.cut[other][id] = how;
+}
+
+/* A leader that was deposed behind a cut finds out while an append is on its way to its disk: it
+ * is not acknowledged, for nobody else has it. */
+START_TEST(deposed_under_load)
+{
+    struct rig_batch b = {.tag = 100};
+    world_start(&w, 1);
+    create(1, "t", "2");
+    world_start(&w, 2);
+    world_start(&w, 3);
+    world_wait_isr(&w, "t", 3, 30000);
+    put(1, "t", 0);
+    cut(1, true);
+    enum broker_status s = world_promote(&w, 2, false);
+    ck_assert_msg(s == BROKER_OK, "%d: %s", s, w.said);
+    w.nodes[1].held = true;
+    struct rig_produce *p = world_produce(&w, 1, "t", -1, &b);
+    cut(1, false);
+    for (int i = 0; i < 1000 && broker_leads(w.nodes[1].rig.broker); i++)
+        world_run(&w, 1);
+    ck_assert(!broker_leads(w.nodes[1].rig.broker));
+    ck_assert_uint_eq(p->done, 0);
+    w.nodes[1].held = false;
+    world_run(&w, 1000);
+    ck_assert_uint_eq(p->done, 1);
+    ck_assert_int_eq(p->items[0].status, BROKER_NOT_LEADER);
+    rig_produce_free(p);
+    ck_assert_int_eq(put(2, "t", 1), 1);
+    world_wait_isr(&w, "t", 3, 60000);
+    world_run(&w, 2000);
+    same(2, 1, "t");
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("replication");
@@ -183,6 +222,7 @@ int main(void)
     tcase_add_test(c, leader_restarts);
     tcase_add_test(c, too_few);
     tcase_add_test(c, hand_over);
+    tcase_add_test(c, deposed_under_load);
     suite_add_tcase(s, c);
     return rig_main(s);
 }
