@@ -270,10 +270,10 @@ static void broker_pull_entry(struct broker_pull *w, struct ship_pull_entry *e, 
     if (s != BROKER_OK)
         return broker_pull_answer(e, s == BROKER_LOADING ? SHIP_PULL_LOADING : SHIP_PULL_STORAGE);
     ASSERT(p->part != NULL);
+    e->log_start = p->part->log_start; /* also of an answer that the offset is below it */
     if (voter ? !broker_pull_agrees(p->part, e) : !broker_pull_count(w, p, e))
         return;
     e->leader_high_watermark = bpart_watermark(p);
-    e->log_start = p->part->log_start;
     e->leader_end = p->part->written;
     e->epoch_start = voter ? 0 : p->replica->set.epoch_start;
     if (e->size_max > 0 && e->offset < p->part->written)

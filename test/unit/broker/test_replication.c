@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "engine/base/cleanup.h"
+#include "engine/broker/broker_priv.h"
 #include "test/unit/broker/cluster_world.h"
 
 static struct world w;
@@ -84,6 +85,31 @@ START_TEST(follower_joins)
     world_run(&w, 100);
     ck_assert_int_eq(p->items[0].status, BROKER_NOT_LEADER);
     rig_produce_free(p);
+}
+END_TEST
+
+/* What the leader has trimmed meanwhile is gone for a follower, too: one that is new, and one that was
+ * away in front of it. */
+START_TEST(leader_trims)
+{
+    world_start(&w, 1);
+    create(1, "t", "1");
+    for (uint64_t i = 0; i < 20; i++)
+        put(1, "t", i);
+    ck_assert_int_eq(rig_trim(&w.nodes[1].rig, "t", 0, 10), BROKER_OK);
+    world_start(&w, 2);
+    world_wait_isr(&w, "t", 2, 30000);
+    world_kill(&w, 2);
+    world_run(&w, 60000);
+    for (uint64_t i = 20; i < 40; i++)
+        put(1, "t", i);
+    ck_assert_int_eq(rig_trim(&w.nodes[1].rig, "t", 0, 30), BROKER_OK);
+    world_start(&w, 2);
+    world_wait_isr(&w, "t", 2, 30000);
+    world_run(&w, 2000);
+    const struct part *p = world_part(&w, 2, "t")->part;
+    ck_assert_int_eq(p->log_start, 30);
+    ck_assert_int_eq(p->durable, 40);
 }
 END_TEST
 
@@ -218,6 +244,7 @@ int main(void)
     tcase_set_timeout(c, 60);
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, follower_joins);
+    tcase_add_test(c, leader_trims);
     tcase_add_test(c, leader_dies);
     tcase_add_test(c, leader_restarts);
     tcase_add_test(c, too_few);
