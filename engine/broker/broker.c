@@ -23,6 +23,7 @@
 
 /* A clean stop writes two files a partition. With very many, those that recovery scans in no time
  * are left to it. */
+#define BROKER_STOP_CALLS_MS   10
 #define BROKER_STOP_MANY       1000
 #define BROKER_STOP_SMALL_SIZE (1u << 20)
 
@@ -405,8 +406,10 @@ int64_t broker_next_ms(const struct broker *b)
     int64_t next = broker_periodic_next(b);
     const struct heap_node *n = heap_first(&b->fetch_deadlines);
     ASSERT(n == NULL || n->slot == 1);
-    if (broker_has_ready(b) || (b->stopping && !b->stopped))
+    if (broker_has_ready(b))
         return broker_now(b);
+    if (b->stopping && !b->stopped) /* calls that are out come back by themselves */
+        return broker_now(b) + (broker_cluster_quiet(b->cluster) ? 0 : BROKER_STOP_CALLS_MS);
     int64_t groups = broker_groups_next_ms(b->groups);
     int64_t snapshot = broker_snapshot_next_ms(b);
     next = snapshot < next ? snapshot : next;

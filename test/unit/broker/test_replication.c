@@ -237,6 +237,28 @@ START_TEST(deposed_under_load)
 }
 END_TEST
 
+/* A clean stop waits for calls that are out, and sleeps while it does. */
+START_TEST(clean_stops)
+{
+    world_start(&w, 1);
+    create(1, "t", "2");
+    world_start(&w, 2);
+    world_start(&w, 3);
+    world_wait_isr(&w, "t", 3, 30000);
+    put(1, "t", 1);
+    world_stop(&w, 1);
+    ck_assert_int_eq(world_promote(&w, 2, false), BROKER_OK);
+    ck_assert_int_eq(put(2, "t", 2), 1);
+    world_stop(&w, 3);
+    world_start(&w, 3);
+    world_start(&w, 1);
+    world_wait_isr(&w, "t", 3, 60000);
+    world_run(&w, 2000);
+    same(2, 1, "t");
+    same(2, 3, "t");
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("replication");
@@ -250,6 +272,7 @@ int main(void)
     tcase_add_test(c, too_few);
     tcase_add_test(c, hand_over);
     tcase_add_test(c, deposed_under_load);
+    tcase_add_test(c, clean_stops);
     suite_add_tcase(s, c);
     return rig_main(s);
 }
