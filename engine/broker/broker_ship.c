@@ -163,7 +163,7 @@ static void broker_ship_records(struct broker *b, struct ship_call *call)
     call->records.position = -1;
     call->status = BROKER_OK;
     state->deadline_ms = broker_now(b) + call->records.max_wait_ms;
-    if (call->records.max_wait_ms == 0 || broker_ship_news(b, call))
+    if (broker_ship_news(b, call) || call->records.max_wait_ms == 0)
         broker_ship_done(b, call);
     else
         list_add_tail(&s->waiting, &call->priv.link);

@@ -259,6 +259,29 @@ START_TEST(clean_stops)
 }
 END_TEST
 
+/* Who is promoted takes over the newest records that any voter has. */
+START_TEST(newest_records)
+{
+    world_start(&w, 1);
+    create(1, "t", "2");
+    world_start(&w, 2);
+    world_start(&w, 3);
+    world_wait_isr(&w, "t", 3, 30000);
+    world_run(&w, 2000);
+    w.cut[1][2] = w.cut[2][1] = true;
+    create(1, "u", "2");
+    world_run(&w, 3000);
+    ck_assert_ptr_null(world_part(&w, 2, "u"));
+    ck_assert_ptr_nonnull(world_part(&w, 3, "u"));
+    world_kill(&w, 1);
+    enum broker_status s = world_promote(&w, 2, false);
+    ck_assert_msg(s == BROKER_OK, "%d: %s", s, w.said);
+    ck_assert_ptr_nonnull(world_part(&w, 2, "u"));
+    world_wait_isr(&w, "u", 2, 30000);
+    ck_assert_int_eq(put(2, "u", 1), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("replication");
@@ -273,6 +296,7 @@ int main(void)
     tcase_add_test(c, hand_over);
     tcase_add_test(c, deposed_under_load);
     tcase_add_test(c, clean_stops);
+    tcase_add_test(c, newest_records);
     suite_add_tcase(s, c);
     return rig_main(s);
 }
