@@ -414,6 +414,8 @@ static void broker_cluster_led(struct coord_put *put, int result)
     broker_catalogue_lead(b);
     broker_cluster_to(c, BROKER_LEADING);
     broker_lead_begin(c->lead);
+    broker_node_told(b, c->epoch);
+    broker_node_records(b);
 }
 
 /* Of this broker, as it registers itself. */

@@ -154,8 +154,9 @@ static void broker_follow_registered(struct ship_call *call)
 /* What this broker stands on. */
 static void broker_follow_seat(struct broker *b, struct ship_register *out)
 {
-    int64_t told;
-    *out = (struct ship_register){.unclean = broker_node_unclean(b, &told), .fresh = true};
+    int64_t told = -1;
+    bool unclean = broker_node_unclean(b, &told) && told < 0; /* once told, it is in the records */
+    *out = (struct ship_register){.unclean = unclean, .fresh = true};
     broker_node_self(b, &out->node);
     for (size_t i = 0; i < b->topic_count && out->fresh; i++)
         for (int32_t k = 0; k < b->sorted[i]->record.partitions; k++)
@@ -192,11 +193,13 @@ static void broker_follow_mirrored(struct broker_mirror *m, int result)
     }
     f->since = f->next_since;
     broker_cluster_mirrored(b, f->term, f->next_position);
-    if (f->mirrored)
-        return;
-    f->mirrored = true;
-    broker_node_told(b, f->broker_epoch); /* what is written here now is newer than the strike */
-    broker_follow_all(f);
+    if (!f->mirrored) {
+        f->mirrored = true;
+        if (f->reg.reg.unclean) /* what is written here now is newer than the strike */
+            broker_node_told(b, f->broker_epoch);
+        broker_follow_all(f);
+    }
+    broker_node_records(b);
 }
 
 static void broker_follow_write(struct broker_follow *f, const struct ship_records *in)

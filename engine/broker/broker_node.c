@@ -6,7 +6,9 @@
  * the last run. It is written at the start, without the mark of a clean end, and at a clean stop,
  * when nothing waits for the disk any more, with it. A start that finds no mark and another boot id
  * knows that the system went down under the run before: what was written and not synced is lost.
- * Boot ids that are not known count as others. That stays written until a registration has told it.
+ * Boot ids that are not known count as others. That stays written until a registration has told it,
+ * and records that are newer than that name this broker in sync or eligible wherever it matters: then
+ * it holds again all that it ever counted for.
  * A folder restored from a snapshot has lost what came later: it is another folder, with another
  * id, and the file that says so goes when that is written.
  *
@@ -21,6 +23,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/cleanup.h"
 #include "engine/base/random.h"
+#include "engine/broker/broker_cluster.h"
 #include "engine/broker/broker_priv.h"
 #include "engine/broker/snapshot.h"
 
@@ -181,6 +184,38 @@ void broker_node_told(struct broker *b, int64_t broker_epoch)
     n->seat.told = broker_epoch;
     n->again = n->busy;
     if (!n->busy && !b->stopping)
+        broker_node_write(b);
+}
+
+/* The records say that it has what was counted of it. */
+static bool broker_node_named(const struct broker *b)
+{
+    ASSERT(b->cluster != NULL);
+    ASSERT(b->topic_count == b->topics.count);
+    for (size_t i = 0; i < b->topic_count; i++)
+        for (int32_t k = 0; k < b->sorted[i]->record.partitions; k++) {
+            const struct bpart *p = b->sorted[i]->parts[k];
+            const struct bpart_replica *r = p->replica;
+            if (r != NULL && r->revision >= 0 && !bpart_syncs(p) &&
+                replica_ids_has(&r->record.replicas, b->node_id) &&
+                !replica_ids_has(&r->record.isr, b->node_id) &&
+                !replica_ids_has(&r->record.elr, b->node_id))
+                return false;
+        }
+    return true;
+}
+
+void broker_node_records(struct broker *b)
+{
+    struct broker_seat *n = &b->node;
+    ASSERT(n->op.done != NULL);
+    ASSERT(n->seat.unclean || n->seat.told == -1);
+    if (!n->seat.unclean || n->seat.told < 0 || b->stopping || !broker_node_named(b))
+        return;
+    n->seat.unclean = false;
+    n->seat.told = -1;
+    n->again = n->busy;
+    if (!n->busy)
         broker_node_write(b);
 }
 

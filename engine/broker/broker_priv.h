@@ -366,8 +366,11 @@ bool broker_node_settled(const struct broker *b);
 /* The system went down under an earlier run. *told: the broker epoch of the registration that said
  * so, -1: none has. */
 bool broker_node_unclean(const struct broker *b, int64_t *told);
-/* A registration that said so was answered. */
+/* A registration that said so was answered, with what followed from it in the records here; or this
+ * broker leads, with everything that those who promised it held. */
 void broker_node_told(struct broker *b, int64_t broker_epoch);
+/* Records newer than that are here: they may say that nothing is missing any more. */
+void broker_node_records(struct broker *b);
 /* Who this broker is. */
 void broker_node_self(const struct broker *b, struct ship_node *out);
 

@@ -102,7 +102,8 @@ struct cluster_seat {
     uint8_t boot[16];   /* of the last run; zeros: not known */
     bool clean;         /* the last run ended with all it had on the disk */
     bool unclean;       /* some run did not, and the system went down with it */
-    int64_t told;       /* the broker epoch of the registration that said so; -1: none yet */
+    int64_t told;       /* the broker epoch of the registration that said so, or the leader epoch
+                           of a promotion since; -1: none yet */
 };
 
 /* Each appends to out; what it is given is legal (the texts have no more than CLUSTER_TEXT_MAX

@@ -23,17 +23,23 @@ static void teardown(void)
     world_deinit(&w);
 }
 
-static void create(int id, const char *topic, const char *min_insync)
+static void create_as(int id, const char *topic, const char *min_insync, const char *durability)
 {
     struct rig_admin a;
     rig_admin_init(&a, BROKER_TOPIC_CREATE, topic);
     a.req.partitions = 1;
     a.req.replication = -1;
     rig_admin_config(&a, "min.insync.replicas", min_insync);
+    rig_admin_config(&a, "durability", durability);
     rig_admin_start(&w.nodes[id].rig, &a);
     for (int i = 0; a.done == 0 && i < 100; i++)
         world_run(&w, 10);
     ck_assert_msg(a.req.status == BROKER_OK, "%s", a.req.message);
+}
+
+static void create(int id, const char *topic, const char *min_insync)
+{
+    create_as(id, topic, min_insync, "sync");
 }
 
 /* One record with acks=all; BROKER_OK wanted. */
@@ -282,6 +288,57 @@ START_TEST(newest_records)
 }
 END_TEST
 
+/* durability=os: a leader that once lost its power, and was promoted since, goes on after a kill. */
+START_TEST(whole_leader)
+{
+    world_set(&w, "replica.lag.time.max.ms", "1500");
+    world_start(&w, 1);
+    create_as(1, "t", "2", "os");
+    world_start(&w, 2);
+    world_start(&w, 3);
+    world_wait_isr(&w, "t", 3, 30000);
+    put(1, "t", 1);
+    world_power(&w, 1);
+    world_start(&w, 1);
+    world_wait_leader(&w, 60000);
+    enum broker_status s = world_promote(&w, 1, false);
+    ck_assert_msg(s == BROKER_OK, "%d: %s", s, w.said);
+    world_wait_isr(&w, "t", 3, 60000);
+    put(1, "t", 2);
+    world_kill(&w, 3);
+    world_kill(&w, 1);
+    world_start(&w, 1);
+    world_wait_leader(&w, 60000);
+    ck_assert_int_eq(put(world_leader(&w), "t", 3), 2);
+}
+END_TEST
+
+/* The same of a follower: its promise counts again, in sync or not. */
+START_TEST(whole_follower)
+{
+    world_set(&w, "replica.lag.time.max.ms", "1500");
+    world_start(&w, 1);
+    create_as(1, "t", "2", "os");
+    world_start(&w, 2);
+    world_start(&w, 3);
+    world_wait_isr(&w, "t", 3, 30000);
+    put(1, "t", 1);
+    world_power(&w, 3);
+    world_run(&w, 3000);
+    world_start(&w, 3);
+    world_wait_isr(&w, "t", 3, 60000);
+    world_run(&w, 3000);
+    w.cut[1][3] = w.cut[3][1] = true;
+    put(1, "t", 2);
+    world_run(&w, 3000);
+    ck_assert_uint_eq(world_part(&w, 1, "t")->replica->set.isr.count, 2);
+    world_kill(&w, 1);
+    enum broker_status s = world_promote(&w, 3, false);
+    ck_assert_msg(s == BROKER_OK, "%d: %s", s, w.said);
+    ck_assert_int_eq(put(3, "t", 3), 2);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("replication");
@@ -297,6 +354,8 @@ int main(void)
     tcase_add_test(c, deposed_under_load);
     tcase_add_test(c, clean_stops);
     tcase_add_test(c, newest_records);
+    tcase_add_test(c, whole_leader);
+    tcase_add_test(c, whole_follower);
     suite_add_tcase(s, c);
     return rig_main(s);
 }
