@@ -4,7 +4,8 @@
  *
  *   IDLE --asked--> SOUND     "would you accept term T?", of every broker known; nothing is
  *                             remembered anywhere, so a promotion that cannot win ends nothing
- *        --enough-> VOTE      the promise of T is written here, then asked of the others
+ *        --enough-> VOTE      the promise of T is written here, then asked of the others; who was
+ *                             silent before is not waited for where the rest is enough
  *        --all said, or time-> RECORDS  of the voter that has the newest, if newer than ours
  *                   decided for each partition (election.h)
  *                   FETCH     what another voter holds and we lack is pulled from it, one voter
@@ -48,6 +49,7 @@ struct broker_promote_vote {
     bool out;
     bool answered;
     bool accepted;
+    bool silent;                    /* said nothing when it was sounded */
     struct cluster_mirror position; /* of its records */
     struct ship_holding *holdings;  /* owned */
     size_t count;
@@ -666,8 +668,10 @@ static void broker_promote_sounded(struct broker_promote *p)
     ASSERT(p->phase == BROKER_PROMOTE_SOUND);
     if (!broker_promote_all(p) && broker_now(p->broker) < p->until_ms)
         return;
-    for (size_t i = 0; i < p->count; i++)
+    for (size_t i = 0; i < p->count; i++) {
         would += p->votes[i].accepted;
+        p->votes[i].silent = !p->votes[i].answered;
+    }
     ASSERT(would <= p->count + 1);
     if (!broker_promote_enough(p->broker, would) && !broker_promote_forced(p)) {
         broker_promote_end(p, BROKER_NOT_ENOUGH_REPLICAS,
@@ -679,6 +683,21 @@ static void broker_promote_sounded(struct broker_promote *p)
     p->phase = BROKER_PROMOTE_VOTE;
     p->until_ms = broker_now(p->broker) + BROKER_PROMOTE_VOTE_MS;
     broker_cluster_promoting(p->broker->cluster);
+}
+
+/* Only those are missing that were silent before, and the others are enough: a leader that stands
+ * still, or whose host is gone, costs no more time. */
+static bool broker_promote_carried(const struct broker_promote *p)
+{
+    size_t promises = 1;
+    ASSERT(p->phase == BROKER_PROMOTE_VOTE && p->promised);
+    for (size_t i = 0; i < p->count; i++) {
+        if (p->votes[i].out && !p->votes[i].silent)
+            return false;
+        promises += p->votes[i].accepted;
+    }
+    ASSERT(promises <= p->count + 1);
+    return broker_promote_enough(p->broker, promises);
 }
 
 static void broker_promote_voting(struct broker_promote *p)
@@ -703,7 +722,8 @@ static void broker_promote_voting(struct broker_promote *p)
         p->promised = true;
         broker_promote_ask(p, false);
     }
-    if ((!broker_promote_all(p) && broker_now(b) < p->until_ms) || !broker_vote_still(b))
+    bool over = broker_promote_all(p) || broker_promote_carried(p) || broker_now(b) >= p->until_ms;
+    if (!over || !broker_vote_still(b))
         return;
     p->phase = BROKER_PROMOTE_RECORDS;
     p->until_ms = broker_now(b) + BROKER_PROMOTE_VOTE_MS;

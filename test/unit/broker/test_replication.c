@@ -339,6 +339,23 @@ START_TEST(whole_follower)
 }
 END_TEST
 
+/* Who did not answer whether it would promise is not waited for when the others are enough. */
+START_TEST(silence_is_not_waited_for)
+{
+    world_start(&w, 1);
+    create(1, "t", "2");
+    world_start(&w, 2);
+    world_start(&w, 3);
+    world_wait_isr(&w, "t", 3, 30000);
+    cut(1, true);
+    const struct clock *clock = &w.nodes[2].rig.clock.clock;
+    int64_t begun = clock->mono_ms(clock);
+    enum broker_status s = world_promote(&w, 2, false);
+    ck_assert_msg(s == BROKER_OK, "%d: %s", s, w.said);
+    ck_assert_int_lt(clock->mono_ms(clock) - begun, 4000);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("replication");
@@ -356,6 +373,7 @@ int main(void)
     tcase_add_test(c, newest_records);
     tcase_add_test(c, whole_leader);
     tcase_add_test(c, whole_follower);
+    tcase_add_test(c, silence_is_not_waited_for);
     suite_add_tcase(s, c);
     return rig_main(s);
 }
