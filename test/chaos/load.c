@@ -3,7 +3,8 @@
  * load: one producer under the crash harness. Writes records (record.h) to the partitions of one
  * topic in random order until stdin closes or SIGTERM comes, through every death of the broker, and
  * notes each acknowledgement in its history (history.h). Then it waits for what is in flight, ends
- * the history and prints its counters as one JSON object. By which client it writes is chosen when
+ * the history and prints its counters as one JSON object, the longest silence (between two
+ * acknowledgements, CLOCK_MONOTONIC) among them. By which client it writes is chosen when
  * it is linked (sender.h): chaos_load is the native one, chaos_load_kafka librdkafka.
  *
  * The history must lie on a disk that is not the tested one. Exit 0; 1 when records were left
@@ -41,8 +42,10 @@ struct load {
     uint64_t sent_all;
     uint64_t acked;
     uint64_t failed;
-    uint64_t refused; /* the client said no: never sent */
-    bool broken;      /* the history could not be written */
+    uint64_t refused;                   /* the client said no: never sent */
+    int64_t acked_us;                   /* the last acknowledgement; 0: none yet */
+    int64_t quiet_from_us, quiet_to_us; /* the longest time without one */
+    bool broken;                        /* the history could not be written */
 };
 
 static volatile sig_atomic_t load_stop;
@@ -59,6 +62,18 @@ static void load_note(struct load *l, const struct history_entry *e)
         l->broken = true;
 }
 
+static void load_acked(struct load *l)
+{
+    const struct clock *clock = clock_real();
+    int64_t now_us = clock->mono_us(clock);
+    l->acked++;
+    if (l->acked_us > 0 && now_us - l->acked_us > l->quiet_to_us - l->quiet_from_us) {
+        l->quiet_from_us = l->acked_us;
+        l->quiet_to_us = now_us;
+    }
+    l->acked_us = now_us;
+}
+
 static void load_delivered(void *ctx, const struct sender_report *r)
 {
     struct load *l = ctx;
@@ -67,7 +82,7 @@ static void load_delivered(void *ctx, const struct sender_report *r)
                               .sequence = r->sequence,
                               .offset = r->offset};
     if (r->message == NULL)
-        l->acked++;
+        load_acked(l);
     else if (l->failed++ < 5)
         (void)fprintf(stderr, "load %u: %s\n", l->head.producer, r->message);
     load_note(l, &e);
@@ -153,8 +168,10 @@ static int load_end(struct load *l)
     if (fclose(l->history) != 0)
         l->broken = true;
     (void)printf("{\"producer\":%u,\"sent\":%" PRIu64 ",\"acked\":%" PRIu64 ",\"failed\":%" PRIu64
-                 ",\"refused\":%" PRIu64 ",\"outstanding\":%zu}\n",
-                 l->head.producer, l->sent_all, l->acked, l->failed, l->refused, outstanding);
+                 ",\"refused\":%" PRIu64 ",\"outstanding\":%zu"
+                 ",\"quiet_from_us\":%" PRId64 ",\"quiet_to_us\":%" PRId64 "}\n",
+                 l->head.producer, l->sent_all, l->acked, l->failed, l->refused, outstanding,
+                 l->quiet_from_us, l->quiet_to_us);
     if (l->broken)
         (void)fprintf(stderr, "load %u: cannot write %s\n", l->head.producer, l->history_path);
     return outstanding == 0 && !l->broken ? 0 : 1;

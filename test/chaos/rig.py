@@ -35,10 +35,11 @@ FRONTS = {"native": NATIVE, "kafka": KAFKA}
 
 
 class Producer:
-    """codec, size_max (bytes of the filler), rate (records a second), linger (ms)."""
+    """codec, size_max (bytes of the filler), rate (records a second), linger (ms), acks (-1: all)."""
 
-    def __init__(self, codec="none", size_max=200, rate=2000, linger=2):
+    def __init__(self, codec="none", size_max=200, rate=2000, linger=2, acks=-1):
         self.codec, self.size_max, self.rate, self.linger = codec, size_max, rate, linger
+        self.acks = acks
 
 
 class Load:
@@ -68,6 +69,7 @@ class Load:
                          producer=i, run=self.run, partitions=self.partitions, codec=p.codec,
                          seed=self.run + i, rate=p.rate, linger=p.linger)
             words["size-max"] = size_max
+            words.update({"acks": p.acks} if p.acks >= 0 else {})
             command = [str(self.front.loader)] + [str(w) for k, v in words.items() for w in (f"--{k}", v)]
             child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                      stderr=open(f"{self.histories[i]}.stderr", "wb"),
