@@ -22,7 +22,7 @@
  *   message_size_max    nanomsg drops the connection of a larger message before allocating it
  *   in_flight_size_max  bytes of running calls: no more is received until some end (they end
  *                       without the client's help). The same figure bounds the memory of ready
- *                       answers: the session that holds most loses them
+ *                       answers: the session that holds most loses the newest half of its own
  *   session_calls_max   calls of one session, running or ready: BUSY; from twice that on, dropped
  *   sessions_max        the session idle longest without calls goes; else BUSY
  *   NANO_ITEMS_MAX      items or configs in one call: BAD_REQUEST

@@ -128,8 +128,20 @@ static void nano_session_drop_ready(struct nano_session *s)
     ASSERT(s->ready_size == 0);
 }
 
-/* The session whose ready answers hold most memory loses them, until all fit again. O(sessions),
- * but each time frees at least a sessions_max-th of the limit. */
+/* The newest half of its ready answers, so that the oldest get through however often all are asked
+ * for again at once. */
+static void nano_session_halve(struct nano *n, struct nano_session *s)
+{
+    size_t keep = s->ready_size / 2;
+    ASSERT(!list_empty(&s->ready));
+    while (s->ready_size > keep) {
+        n->stats.shed++;
+        nano_call_free(LIST_ENTRY(s->ready.prev, struct nano_call, link));
+    }
+}
+
+/* The session whose ready answers hold most memory loses half of them, until all fit again.
+ * O(sessions), but each time frees at least half a sessions_max-th of the limit. */
 static void nano_session_shed(struct nano *n)
 {
     while (n->stats.ready_size > n->options.in_flight_size_max) {
@@ -139,10 +151,7 @@ static void nano_session_shed(struct nano *n)
             most = most == NULL || s->ready_size > most->ready_size ? s : most;
         }
         ASSERT(most != NULL && most->ready_size > 0);
-        LIST_EACH (node, &most->ready) {
-            n->stats.shed++;
-        }
-        nano_session_drop_ready(most);
+        nano_session_halve(n, most);
     }
 }
 
