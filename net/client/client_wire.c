@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <nanomsg/nn.h>
 #include <nanomsg/reqrep.h>
+#include <nanomsg/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +56,10 @@ static int client_wire_socket(const struct client_wire *w, int *out)
     int socket = nn_socket(AF_SP_RAW, NN_REQ);
     if (socket < 0)
         return -nn_errno();
-    int r = client_wire_set(socket, NN_RCVMAXSIZE, (int)w->receive_max);
+    int one = 1; /* else each message may wait for the peer's delayed acknowledgement, 40 ms */
+    int r = nn_setsockopt(socket, NN_TCP, NN_TCP_NODELAY, &one, sizeof one) < 0 ? -nn_errno() : 0;
+    if (r == 0)
+        r = client_wire_set(socket, NN_RCVMAXSIZE, (int)w->receive_max);
     if (r == 0)
         r = client_wire_set(socket, NN_RECONNECT_IVL, CLIENT_BACKOFF_MIN_MS);
     if (r == 0)

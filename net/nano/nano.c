@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <nanomsg/nn.h>
 #include <nanomsg/reqrep.h>
+#include <nanomsg/tcp.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -58,11 +59,21 @@ static int nano_set(int socket, int option, int value)
                                                                                    : nano_error();
 }
 
+/* Messages leave at once: else the last packet of each waits for the peer's delayed acknowledgement,
+ * 40 ms, which bounds a line by its window. For every transport: only tcp looks at it. */
+static int nano_set_no_delay(int socket)
+{
+    int one = 1;
+    return nn_setsockopt(socket, NN_TCP, NN_TCP_NODELAY, &one, sizeof one) == 0 ? 0 : nano_error();
+}
+
 static int nano_configure(struct nano *n)
 {
     int size_max = (int)n->options.message_size_max;
     size_t size = sizeof n->fd;
-    int r = nano_set(n->socket, NN_RCVMAXSIZE, size_max);
+    int r = nano_set_no_delay(n->socket);
+    if (r == 0)
+        r = nano_set(n->socket, NN_RCVMAXSIZE, size_max);
     if (r == 0)
         r = nano_set(n->socket, NN_RCVBUF, size_max);
     if (r == 0)
