@@ -94,6 +94,15 @@ static void broker_round_part_done(struct part *p, enum part_stage stage, int re
         bpart_due(bp);
 }
 
+/* Followers read up to the written end: their disks sync while ours does. */
+static bool broker_round_is_shipped(const struct bpart *p)
+{
+    const struct bpart_replica *r = p->replica;
+    ASSERT(p->part != NULL);
+    ASSERT(r == NULL || r->set.follower_count < REPLICA_COUNT_MAX);
+    return r != NULL && r->leading && r->set.follower_count > 0;
+}
+
 static void broker_round_start(struct broker *b, unsigned sync)
 {
     ASSERT(sync <= 1);
@@ -123,6 +132,7 @@ static void broker_round_start(struct broker *b, unsigned sync)
         p->trimming = p->part->trim_to;
         p->checkpointing = p->part->want_checkpoint;
         p->jobs++;
+        br->round.tells_written = br->round.tells_written || broker_round_is_shipped(p);
         round_add(&br->round, p->part, broker_wall(b));
     }
     list_splice(&b->due[sync], &later);

@@ -517,7 +517,7 @@ void part_round_done(struct part *p, struct part_round *r, enum part_stage stage
         if (r->result == 0)
             part_raise_written(p, r);
         break;
-    case PART_STAGE_DURABLE: /* a round with sync tells both at once */
+    case PART_STAGE_DURABLE: /* written was told already, or is now */
         ASSERT(r->sync);
         if (r->result == 0) {
             part_raise_written(p, r);

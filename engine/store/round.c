@@ -481,6 +481,8 @@ static void round_run(struct work_job *job)
     ASSERT(r->result == 0);
     r->result = round_write_all(r);
     int64_t began_us = round_now_us(r);
+    if (r->result == 0 && r->sync && r->tells_written)
+        work_report(job, &r->written);
     if (r->result == 0 && r->sync && !PLANTED_ACK_BEFORE_SYNC)
         r->result = round_sync(r);
     r->sync_us = round_now_us(r) - began_us;

@@ -5,13 +5,15 @@
  *
  *   write    each partition: its folder, old segment sealed (trimmed, synced) before the new file
  *            is created, space reserved in growing chunks, one pwritev per segment, index entries
+ *   (note: written, where somebody waits for that and a sync follows)
  *   sync     all logs of all partitions as one set, then the folders that got new names; or not
  *   (note: durable or written) the acknowledgements leave here, where control follows
  *   control  what may follow: producer snapshot, state file, a swap of cleaned segments, segments
  *            dropped, big ones by a new name only: unlinking takes its time
  *   (done: finished)           else here
  *
- * One note less is one wake-up less of the owner: nobody waits for `written` while a sync goes on.
+ * One note less is one wake-up less of the owner: `written` is told in front of a sync only where
+ * replicas read up to there, whose disks then sync beside this one.
  *
  * A partition's failure with a full disk is its own (the others go on); any other failure is the
  * whole round's and fatal.
@@ -108,6 +110,7 @@ struct round {
     struct list parts; /* struct part_round */
     size_t count;
     bool sync;
+    bool tells_written;        /* in front of its sync; set before the submit */
     int result;                /* 0 or -errno: fatal */
     const struct clock *clock; /* borrowed; NULL: nothing is timed. Nothing is decided by it */
     int64_t sync_us;           /* how long the syncs took, with a clock */

@@ -20,6 +20,7 @@ static struct io *fault;
 static struct work *work;
 static struct store store;
 static struct part *parts[PARTS];
+static bool tells_written;
 static char told[TOLD]; /* what happened, a letter each, in order */
 static size_t told_count;
 
@@ -110,6 +111,7 @@ static void setup_disk(uint64_t space_max)
     fault = io_fault_new(disk);
     work = work_sim_new(1);
     forget();
+    tells_written = false;
     open_parts(fault);
 }
 
@@ -133,6 +135,7 @@ static void run(bool sync)
     round_init(&r, fault, sync);
     r.staged = on_stage;
     r.part_done = on_part;
+    r.tells_written = tells_written;
     for (unsigned i = 0; i < PARTS; i++)
         if (part_round_due(parts[i], sync))
             round_add(&r, parts[i], RIG_TIME);
@@ -158,6 +161,40 @@ START_TEST(test_synced)
     ck_assert_str_eq(told, "d23"); /* nor does anyone wait for the recovery point */
     ck_assert(rig_has(disk, "/orders-1", "snapshot"));
     ck_assert(!rig_has(disk, "/orders-0", "snapshot"));
+}
+END_TEST
+
+static void on_written(struct part *p, enum part_stage stage, int result)
+{
+    on_part(p, stage, result);
+    ck_assert_int_eq(p->written, 1);
+    ck_assert_int_eq(p->durable, stage == PART_STAGE_WRITTEN ? 0 : 1);
+}
+
+/* Where it is asked for, the written end is known in front of the sync; whoever waits for the disk
+ * is told behind it. */
+START_TEST(test_tells_written)
+{
+    struct round r;
+    append(parts[0], 'a', 10);
+    round_init(&r, fault, true);
+    r.staged = on_stage;
+    r.part_done = on_written;
+    r.tells_written = true;
+    round_add(&r, parts[0], RIG_TIME);
+    round_submit(&r, work);
+    work_drain(work);
+    ck_assert_str_eq(told, "1a3");
+    tells_written = true;
+    forget();
+    append(parts[0], 'b', 10);
+    part_checkpoint(parts[0]);
+    run(true);
+    ck_assert_str_eq(told, "1b23");
+    forget();
+    append(parts[0], 'c', 10);
+    run(false); /* without a sync there is nothing in front of */
+    ck_assert_str_eq(told, "c3");
 }
 END_TEST
 
@@ -303,6 +340,7 @@ int main(void)
     TCase *c = tcase_create("round");
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, test_synced);
+    tcase_add_test(c, test_tells_written);
     tcase_add_test(c, test_not_synced);
     tcase_add_test(c, test_waits_for_a_sync);
     tcase_add_test(c, test_waits_while_a_round_is_out);
