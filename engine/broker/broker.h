@@ -324,6 +324,9 @@ struct broker_admin {
     bool cluster; /* config alter: for every broker of the cluster, not for this one alone */
     bool validate_only;
     bool automatic; /* create on first use: obeys auto.create.topics.enable */
+    bool forward;   /* a broker that does not lead asks the leader, where an ADMIN call of ship.h
+                       may: for clients that send it to any broker. It may be carried out although
+                       the answer is BROKER_TIMED_OUT, and is seen here a moment later */
     bool internal;  /* create: one of the broker's own, asked for by the broker itself */
     int64_t before; /* trim: offset, -1 the end */
     struct quota_entity entity; /* quota alter */

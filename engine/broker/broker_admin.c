@@ -20,8 +20,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/cleanup.h"
 #include "engine/base/random.h"
-#include "engine/broker/broker_cluster.h"
-#include "engine/broker/broker_priv.h"
+#include "engine/broker/broker_forward.h"
 
 #define BROKER_PID_BLOCK      1000
 #define BROKER_PID_TERM_SHIFT 32 /* every term has ids of its own */
@@ -836,6 +835,8 @@ void broker_admin(struct broker *b, struct broker_admin *a)
     if (!broker_leads(b) && a->op != BROKER_SNAPSHOT &&
         (a->op != BROKER_CONFIG_ALTER || a->cluster)) {
         char where[256];
+        if (a->forward && broker_forward(b, a))
+            return;
         broker_leader_text(b, where);
         broker_admin_refuse(b, a, BROKER_NOT_LEADER, "%s", where);
         return;

@@ -15,6 +15,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/cleanup.h"
 #include "engine/broker/broker_follow_priv.h"
+#include "engine/broker/broker_forward.h"
 #include "engine/broker/broker_promote.h"
 #include "engine/broker/broker_pull.h"
 #include "engine/broker/broker_ship_priv.h"
@@ -61,6 +62,7 @@ struct broker_cluster {
     struct broker_lead *lead;
     struct broker_follow *follow;
     struct broker_promote *promote;
+    struct broker_forwards *forwards;
 };
 
 /* --- what others see --- */
@@ -121,6 +123,12 @@ struct broker_promote *broker_promote_of(struct broker *b)
 {
     ASSERT(b->cluster != NULL);
     return b->cluster->promote;
+}
+
+struct broker_forwards *broker_forwards_of(struct broker *b)
+{
+    ASSERT(b->cluster != NULL);
+    return b->cluster->forwards;
 }
 
 struct broker_ships *broker_ships_of(struct broker *b)
@@ -778,6 +786,7 @@ void broker_cluster_open(struct broker *b)
     c->lead = broker_lead_new(b);
     c->follow = broker_follow_new(b);
     c->promote = broker_promote_new(b);
+    c->forwards = broker_forwards_new(b);
     c->ships = broker_ships_new(b);
     c->role = BROKER_ALONE;
     coord_each(b->coord, SLICE_NULL, broker_cluster_load, c);
@@ -816,6 +825,7 @@ struct broker_cluster *broker_cluster_free(struct broker_cluster *c)
     c->lead = broker_lead_free(c->lead);
     c->follow = broker_follow_free(c->follow);
     c->promote = broker_promote_free(c->promote);
+    c->forwards = broker_forwards_free(c->forwards);
     c->ships = broker_ships_free(c->ships);
     broker_pulls_deinit(&c->pulls);
     free(c);
@@ -901,5 +911,6 @@ bool broker_cluster_quiet(const struct broker_cluster *c)
     ASSERT(c->out <= BROKER_CLUSTER_ASKS);
     return c->out == 0 && !c->vote_out && !c->lead_out && !c->mirror_out &&
            broker_lead_quiet(c->lead) && broker_follow_quiet(c->follow) &&
-           broker_promote_quiet(c->promote);
+           broker_promote_quiet(c->promote) && broker_forwards_quiet(c->forwards) &&
+           broker_ships_quiet(c->ships);
 }

@@ -9,6 +9,7 @@
  *     RECORDS   a registered broker's: answered when something changed, or after its time
  *     PULL      a registered broker's, or a candidate's that we promised
  *     VOTE      anybody's of the cluster
+ *     ADMIN     a registered broker's
  *
  * A call of a greater term than the leader's own: somebody was promised what nobody told us, and
  * will not follow a smaller one. When that lasts (a promotion broke off), the leader has itself
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 
 #include "engine/base/assert.h"
+#include "engine/broker/broker_forward.h"
 #include "engine/broker/broker_promote.h"
 #include "engine/broker/broker_pull.h"
 #include "engine/broker/broker_ship_priv.h"
@@ -200,7 +202,8 @@ static bool broker_ship_registered(struct broker *b, const struct ship_call *cal
 /* The calls to a leader. */
 static void broker_ship_lead(struct broker *b, struct ship_call *call)
 {
-    bool candidate = call->kind != SHIP_REGISTER && broker_vote_serves(b, call);
+    bool asks = call->kind == SHIP_RECORDS || call->kind == SHIP_PULL;
+    bool candidate = asks && broker_vote_serves(b, call);
     ASSERT(call->from >= 0);
     ASSERT(call->kind != SHIP_VOTE && call->kind != SHIP_LEADER);
     if (candidate && call->kind == SHIP_PULL)
@@ -215,6 +218,8 @@ static void broker_ship_lead(struct broker *b, struct ship_call *call)
         return broker_lead_register(broker_lead_of(b), call);
     if (!broker_ship_registered(b, call))
         return broker_ship_refuse(b, call, BROKER_STALE_BROKER, NULL);
+    if (call->kind == SHIP_ADMIN)
+        return broker_forward_serve(b, call);
     if (call->kind == SHIP_RECORDS)
         return broker_ship_records(b, call);
     broker_pull(b, call);
@@ -245,6 +250,7 @@ void broker_ship(struct broker *b, struct ship_call *call)
     case SHIP_REGISTER:
     case SHIP_RECORDS:
     case SHIP_PULL:
+    case SHIP_ADMIN:
         return broker_ship_lead(b, call);
     }
     ASSERT(false);
@@ -320,6 +326,12 @@ int64_t broker_ships_next_ms(const struct broker_ships *s)
         next = state->deadline_ms < next ? state->deadline_ms : next;
     }
     return next;
+}
+
+bool broker_ships_quiet(const struct broker_ships *s)
+{
+    ASSERT(s->broker->cluster != NULL);
+    return list_empty(&s->ready);
 }
 
 void broker_ships_fail_all(struct broker_ships *s)

@@ -16,6 +16,7 @@
  *   PULL      batches of many partitions; tells how far the asker is; waits for something to tell
  *   VOTE      asks to accept a term; answered with what the voter holds, partition by partition
  *   LEADER    who leads, as far as the asked one knows; of a starting leader, of a lost follower
+ *   ADMIN     a change that a client asked of a follower; see broker_forward.c
  *
  * Must not know: sockets, frames, protobuf, time.
  */
@@ -32,8 +33,9 @@ enum ship_kind {
     SHIP_PULL,
     SHIP_VOTE,
     SHIP_LEADER,
+    SHIP_ADMIN,
 };
-#define SHIP_KIND_COUNT 5
+#define SHIP_KIND_COUNT 6
 
 /* Who a broker is. Texts are NUL-ended. */
 struct ship_node {
@@ -149,6 +151,13 @@ struct ship_vote {
     size_t count;
 };
 
+/* A change to be made by the leader; broker_forward.c says which. Question: op, names, numbers,
+ * configs, quotas, the asker's until done. Results, with BROKER_OK: producer id and epoch, topic
+ * id, partition count; else the call's status and message say why. */
+struct ship_admin {
+    struct broker_admin req;
+};
+
 struct ship_call {
     enum ship_kind kind;
     char cluster_id[23];  /* of the asker; "": it has none yet */
@@ -163,6 +172,7 @@ struct ship_call {
         struct ship_records records;
         struct ship_pull pull;
         struct ship_vote vote;
+        struct ship_admin admin;
     };
     /* results, whatever the status */
     enum broker_status status;

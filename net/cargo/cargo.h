@@ -5,6 +5,7 @@
  *
  *   cargo_call.c     a question: packed, and read at the other side
  *   cargo_answer.c   an answer likewise; batches are not part of it, they lie behind the header
+ *   cargo_admin.c    changes that a follower passes on, both ways
  *   cargo_seal.c     who may speak: HMAC under a shared secret
  *   cargo_errmap.c   the engine's statuses in the protocol's numbers
  *

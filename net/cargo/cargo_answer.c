@@ -6,8 +6,8 @@
 #include <stdio.h>
 
 #include "engine/base/assert.h"
-#include "net/cargo/cargo.h"
 #include "net/cargo/cargo_errmap.h"
+#include "net/cargo/cargo_priv.h"
 #include "proto/frame.h"
 
 #define CARGO_ID_SIZE 16
@@ -168,6 +168,10 @@ static int cargo_put_kind(const struct ship_call *call, size_t size_max, struct 
         return cargo_put_vote(&call->vote, size_max, a, reply);
     case SHIP_LEADER:
         return 0;
+    case SHIP_ADMIN:
+        reply->admin = cargo_admin_reply(&call->admin.req, a);
+        reply->reply_case = KAURI__SHIP_REPLY__REPLY_ADMIN;
+        return 0;
     }
     return 0;
 }
@@ -325,6 +329,7 @@ static const char *cargo_get_kind(const Kauri__ShipReply *m, struct slice raw, s
         [SHIP_PULL] = KAURI__SHIP_REPLY__REPLY_PULL,
         [SHIP_VOTE] = KAURI__SHIP_REPLY__REPLY_VOTE,
         [SHIP_LEADER] = KAURI__SHIP_REPLY__REPLY__NOT_SET,
+        [SHIP_ADMIN] = KAURI__SHIP_REPLY__REPLY_ADMIN,
     };
     if (m->reply_case != cases[call->kind])
         return "it is of another kind than the question";
@@ -344,6 +349,8 @@ static const char *cargo_get_kind(const Kauri__ShipReply *m, struct slice raw, s
         return cargo_get_vote(m->vote, a, &call->vote);
     case SHIP_LEADER:
         return "";
+    case SHIP_ADMIN:
+        return cargo_admin_replied(m->admin, &call->admin.req);
     }
     return "";
 }

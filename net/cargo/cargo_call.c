@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "engine/base/assert.h"
-#include "net/cargo/cargo.h"
+#include "net/cargo/cargo_priv.h"
 #include "proto/frame.h"
 
 #define CARGO_CLUSTER_SIZE 22
@@ -17,6 +17,7 @@ static const Kauri__Call__CallCase cargo_cases[SHIP_KIND_COUNT] = {
     [SHIP_PULL] = KAURI__CALL__CALL_SHIP_PULL,
     [SHIP_VOTE] = KAURI__CALL__CALL_SHIP_VOTE,
     [SHIP_LEADER] = KAURI__CALL__CALL_SHIP_LEADER,
+    [SHIP_ADMIN] = KAURI__CALL__CALL_SHIP_ADMIN,
 };
 
 Kauri__Call__CallCase cargo_case(enum ship_kind kind)
@@ -170,6 +171,10 @@ static void cargo_put_kind(const struct ship_call *call, uint32_t size_max, stru
         kauri__ship_who__init(ask->leader);
         ask->ask_case = KAURI__SHIP_ASK__ASK_LEADER;
         return;
+    case SHIP_ADMIN:
+        ask->admin = cargo_admin_ask(&call->admin.req, a);
+        ask->ask_case = KAURI__SHIP_ASK__ASK_ADMIN;
+        return;
     }
 }
 
@@ -288,7 +293,7 @@ static const char *cargo_get_kind(const Kauri__ShipAsk *ask, struct arena *a,
     static const Kauri__ShipAsk__AskCase cases[SHIP_KIND_COUNT] = {
         [SHIP_REGISTER] = KAURI__SHIP_ASK__ASK_REG,  [SHIP_RECORDS] = KAURI__SHIP_ASK__ASK_RECORDS,
         [SHIP_PULL] = KAURI__SHIP_ASK__ASK_PULL,     [SHIP_VOTE] = KAURI__SHIP_ASK__ASK_VOTE,
-        [SHIP_LEADER] = KAURI__SHIP_ASK__ASK_LEADER,
+        [SHIP_LEADER] = KAURI__SHIP_ASK__ASK_LEADER, [SHIP_ADMIN] = KAURI__SHIP_ASK__ASK_ADMIN,
     };
     if (ask->ask_case != cases[call->kind])
         return "the question is of another kind than the call";
@@ -303,6 +308,8 @@ static const char *cargo_get_kind(const Kauri__ShipAsk *ask, struct arena *a,
         return cargo_get_vote(ask->vote, &call->vote);
     case SHIP_LEADER:
         return "";
+    case SHIP_ADMIN:
+        return cargo_admin_asked(ask->admin, a, &call->admin.req);
     }
     return "";
 }

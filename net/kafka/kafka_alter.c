@@ -156,6 +156,7 @@ static void kafka_alter_start(struct kafka_call *c, struct kafka_alters *all, bo
         h->admin.configs = h->entries;
         h->admin.config_count = h->count;
         h->admin.validate_only = validate_only;
+        h->admin.forward = true; /* most clients ask any broker for this */
         h->admin.done = kafka_alter_done;
         h->admin.ctx = c;
         if (h->admin.op == BROKER_CONFIG_ALTER && h->count == 0 && !h->admin.replace)

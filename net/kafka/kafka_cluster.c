@@ -4,8 +4,8 @@
  * speaks.
  *
  * Metadata makes unknown topics when the client allows it: the answer waits until they are durable,
- * so that a producer's first question is answered with its topic. A broker that does not lead
- * cannot make one: it says that there is no leader yet, and its client asks on. The leader of the
+ * so that a producer's first question is answered with its topic. A broker that does not lead has
+ * the leader make it, and says that it has no leader yet: its client asks on. The leader of the
  * cluster is its controller and coordinates all groups. Metadata names every broker that has an
  * address, silent or not.
  */
@@ -324,12 +324,21 @@ static void kafka_metadata_some(struct kafka_call *c)
     kafka_metadata_answer(c, nodes, good ? v : NULL, count);
 }
 
+static bool kafka_metadata_here(const struct kafka_call *c)
+{
+    struct broker_cluster_info info;
+    broker_cluster_info(c->k->options.broker, &info);
+    return info.changes_here;
+}
+
 static void kafka_metadata_created(struct broker_admin *req)
 {
     struct kafka_call *c = req->ctx;
     struct kafka_metadata_topic *t = LIST_ENTRY(req, struct kafka_metadata_topic, create);
     bool there = req->status == BROKER_OK || req->status == BROKER_TOPIC_EXISTS;
-    t->created = there ? BROKER_UNKNOWN_TOPIC : req->status; /* there, unless deleted since */
+    bool here = there && kafka_metadata_here(c);
+    /* Made: it is there, unless deleted since; or it will be as soon as the leader has told us. */
+    t->created = here ? BROKER_UNKNOWN_TOPIC : there ? BROKER_BUSY : req->status;
     if (kafka_end(c))
         kafka_metadata_some(c);
 }
@@ -347,6 +356,7 @@ static void kafka_metadata_create(struct kafka_call *c, const struct kp_metadata
                                       .partitions = -1,
                                       .replication = -1,
                                       .automatic = true,
+                                      .forward = true,
                                       .done = kafka_metadata_created,
                                       .ctx = c};
     kafka_run(c);

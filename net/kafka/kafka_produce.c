@@ -193,14 +193,17 @@ void kafka_produce(struct kafka_call *c)
 
 /* --- InitProducerId (KIP-98, KIP-360) --------------------------------------------------------- */
 
+/* Idempotent producers ask any broker: a follower asks the leader. Whatever keeps an id from being
+ * handed out passes by itself; what Kafka says when a block of ids is late is the one error that
+ * every client tries again after, and most give up after a timeout. */
+
 static void kafka_init_producer_done(struct broker_admin *req)
 {
     struct kafka_call *c = req->ctx;
     struct kp_init_producer_id_response a = KP_INIT_PRODUCER_ID_RESPONSE_INIT;
     bool last = kafka_end(c);
     ASSERT(last);
-    /* A full disk or a stop passes by itself: both are retried as a timeout. */
-    a.error = req->status == BROKER_OK ? KAFKA_NONE : KAFKA_REQUEST_TIMED_OUT;
+    a.error = req->status == BROKER_OK ? KAFKA_NONE : KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
     if (req->status == BROKER_OK) {
         a.producer_id = req->producer_id;
         a.producer_epoch = req->producer_epoch;
@@ -219,13 +222,13 @@ void kafka_init_producer_id(struct kafka_call *c)
         a.error = q->transactional_id.size == 0 ? KAFKA_INVALID_REQUEST : KAFKA_UNSUPPORTED_VERSION;
     struct broker_admin *req = kafka_alloc(c, 1, sizeof *req);
     if (req == NULL)
-        a.error = KAFKA_REQUEST_TIMED_OUT;
+        a.error = KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
     if (a.error != 0) {
         kafka_answer(c, &a);
         return;
     }
     *req = (struct broker_admin){
-        .op = BROKER_INIT_PRODUCER, .done = kafka_init_producer_done, .ctx = c};
+        .op = BROKER_INIT_PRODUCER, .forward = true, .done = kafka_init_producer_done, .ctx = c};
     kafka_run(c);
     broker_admin(c->k->options.broker, req);
 }

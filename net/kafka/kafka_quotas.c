@@ -85,6 +85,7 @@ static bool kafka_quota_prepare(struct kafka_call *c, struct kafka_quota *h)
         v[i].remove = h->q->operations.v[i].remove;
     }
     h->admin.op = BROKER_QUOTA_ALTER;
+    h->admin.forward = true;
     h->admin.quotas = v;
     h->admin.quota_count = count;
     h->admin.validate_only = q->validate_only;

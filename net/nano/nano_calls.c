@@ -206,6 +206,7 @@ static nano_calls_start *const nano_calls_rows[] = {
     [KAURI__CALL__CALL_SHIP_PULL] = nano_ship,
     [KAURI__CALL__CALL_SHIP_VOTE] = nano_ship,
     [KAURI__CALL__CALL_SHIP_LEADER] = nano_ship,
+    [KAURI__CALL__CALL_SHIP_ADMIN] = nano_ship,
     [KAURI__CALL__CALL_CLUSTER_STATUS] = nano_cluster_status,
     [KAURI__CALL__CALL_CLUSTER_PROMOTE] = nano_cluster_promote,
 };

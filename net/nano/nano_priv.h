@@ -80,7 +80,7 @@ struct nano_call {
     };
 };
 
-#define NANO_KINDS (KAURI__CALL__CALL_CLUSTER_PROMOTE + 1) /* call_case, behind the last */
+#define NANO_KINDS (KAURI__CALL__CALL_SHIP_ADMIN + 1) /* call_case, behind the last */
 
 struct nano {
     struct nano_options options; /* with the defaults filled in */

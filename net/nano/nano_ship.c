@@ -120,7 +120,7 @@ void nano_ship_seal(struct nano_call *c, struct slice raw)
 
 /* --- the question --- */
 
-/* All five are of one type and share their place. */
+/* All six are of one type and share their place. */
 static const Kauri__Ship *nano_ship_message(const struct nano_call *c)
 {
     return c->request->ship_pull;

@@ -113,7 +113,7 @@ static void ship_task_pack(struct client_wire *w, struct client_call *call)
         ship.mac = (ProtobufCBinaryData){sizeof mac, mac};
     }
     content.call_case = cargo_case(t->call->kind);
-    content.ship_pull = &ship; /* all five share their place */
+    content.ship_pull = &ship; /* all six share their place */
     buf_reset(&call->body);
     size_t size = kauri__call__get_packed_size(&content);
     buf_reserve(&call->body, size);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/base/arena.h"
 #include "engine/base/cleanup.h"
 #include "engine/broker/broker_lead.h"
 
@@ -21,6 +22,7 @@ struct world_message {
     struct ship_record *records;   /* owned: of the answer */
     struct ship_holding *holdings; /* owned: likewise */
     struct buf bytes;              /* owned: all that the answer points to */
+    struct arena question;         /* owned: all that a change points to */
     int64_t at_ms;                 /* when it arrives; of the answer likewise */
     int64_t deadline_ms;
     enum { WORLD_GOING, WORLD_SERVED, WORLD_BACK, WORLD_TAKEN, WORLD_LOST } state;
@@ -45,12 +47,43 @@ static int64_t world_late(struct world *w)
     return world_now(w) + (w->delay_ms > 0 ? (int64_t)random_below(&w->random, w->delay_ms) : 0);
 }
 
+/* A copy that lives as long as the message. */
+static void *world_own(struct world_message *m, const void *p, size_t size)
+{
+    void *to = arena_alloc(&m->question, size + 1);
+    ck_assert_ptr_nonnull(to);
+    if (size > 0)
+        memcpy(to, p, size);
+    return to;
+}
+
+static struct slice world_own_slice(struct world_message *m, struct slice s)
+{
+    return s.p == NULL ? s : slice_of(world_own(m, s.p, s.size), s.size);
+}
+
+/* The asker's memory may go before the other side is done. */
+static void world_ask_admin(struct world_message *m, const struct broker_admin *a)
+{
+    struct broker_admin *to = &m->call.admin.req;
+    struct broker_config_entry *v = world_own(m, a->configs, a->config_count * sizeof *v);
+    for (size_t i = 0; i < a->config_count; i++) {
+        v[i].key = world_own_slice(m, v[i].key);
+        v[i].value = world_own_slice(m, v[i].value);
+    }
+    to->configs = v;
+    to->quotas = world_own(m, a->quotas, a->quota_count * sizeof *a->quotas);
+    to->topic = world_own_slice(m, a->topic);
+    to->entity.name = world_own_slice(m, a->entity.name);
+}
+
 static void world_send(void *ctx, const char *native, struct ship_call *call)
 {
     struct world_node *n = ctx;
     struct world *w = n->world;
     struct world_message *m = calloc(1, sizeof *m);
     ck_assert_ptr_nonnull(m);
+    arena_init(&m->question, 1u << 20);
     m->world = w;
     m->from = n->id;
     m->from_life = n->life;
@@ -65,6 +98,8 @@ static void world_send(void *ctx, const char *native, struct ship_call *call)
         memcpy(m->pulls, call->pull.entries, call->pull.count * sizeof *m->pulls);
         m->call.pull.entries = m->pulls;
     }
+    if (call->kind == SHIP_ADMIN)
+        world_ask_admin(m, &call->admin.req);
     w->sent++;
     if (m->to == 0 || w->cut[n->id][m->to] || random_below(&w->random, 1000) < w->lose)
         m->state = WORLD_LOST;
@@ -168,6 +203,7 @@ static void world_free(struct world_message *m)
 {
     list_remove(&m->link);
     buf_deinit(&m->bytes);
+    arena_deinit(&m->question);
     free(m->pulls);
     free(m->records);
     free(m->holdings);
@@ -231,6 +267,7 @@ static bool world_due(struct world *w, struct world_message *m)
             struct world_message *late = calloc(1, sizeof *late);
             ck_assert_ptr_nonnull(late);
             *late = (struct world_message){.world = w, .from = m->from, .asker = m->asker};
+            arena_init(&late->question, 1);
             m->asker = NULL;
             list_add_tail(&w->messages, &late->link);
             m = late;

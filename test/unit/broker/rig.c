@@ -221,7 +221,8 @@ void rig_run(struct rig *g)
         work_drain(g->work);
         broker_run(g->broker);
         bool now = broker_next_ms(g->broker) <= g->clock.clock.mono_ms(&g->clock.clock);
-        if (broker_stopped(g->broker) || (g->work->pending == 0 && !now)) {
+        bool elsewhere = g->ship != NULL && g->broker->stopping && i > RIG_TURNS_MAX / 20;
+        if (broker_stopped(g->broker) || elsewhere || (g->work->pending == 0 && !now)) {
             if (g->fatals == 0)
                 broker_check(g->broker);
             return;

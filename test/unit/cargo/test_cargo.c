@@ -4,6 +4,7 @@
  * what is out of bounds is refused and leaves the asker's call alone.
  */
 #include <check.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -101,6 +102,46 @@ static void some_pull(struct ship_pull *p)
     }
 }
 
+static struct slice some_slice(size_t size_max)
+{
+    static const uint8_t bytes[512] = "a name, or a value";
+    return slice_of(bytes, random_below(&random_, size_max + 1));
+}
+
+static void some_admin(struct broker_admin *a)
+{
+    static const enum broker_admin_op ops[] = {BROKER_TOPIC_CREATE, BROKER_TOPIC_ALTER,
+                                               BROKER_CONFIG_ALTER, BROKER_INIT_PRODUCER,
+                                               BROKER_QUOTA_ALTER};
+    static struct broker_config_entry configs[4096];
+    static struct broker_quota_value quotas[64];
+    *a = (struct broker_admin){.op = ops[random_below(&random_, 5)],
+                               .topic = some_slice(CARGO_KEY_MAX),
+                               .partitions = some_i32(-1),
+                               .replication = some_i32(-1),
+                               .configs = configs,
+                               .config_count = random_below(&random_, 9) == 0 ? 4096 : 5,
+                               .replace = random_below(&random_, 2),
+                               .cluster = random_below(&random_, 2),
+                               .validate_only = random_below(&random_, 2),
+                               .automatic = random_below(&random_, 2)};
+    for (size_t i = 0; i < a->config_count; i++)
+        configs[i] =
+            (struct broker_config_entry){some_slice(40), i % 3 == 0 ? SLICE_NULL : some_slice(90),
+                                         (enum config_edit)random_below(&random_, 3)};
+    if (a->op != BROKER_QUOTA_ALTER)
+        return;
+    a->entity = (struct quota_entity){.user = true, .client = random_below(&random_, 2)};
+    if (a->entity.client && random_below(&random_, 2))
+        a->entity.name = some_slice(255);
+    a->quotas = quotas;
+    a->quota_count = random_below(&random_, 65);
+    for (size_t i = 0; i < a->quota_count; i++)
+        quotas[i] =
+            (struct broker_quota_value){(enum quota_key)random_below(&random_, QUOTA_KEY_COUNT),
+                                        (double)some_i32(-1) / 7, random_below(&random_, 2)};
+}
+
 static void some_call(struct ship_call *c, enum ship_kind kind)
 {
     *c = (struct ship_call){.kind = kind,
@@ -116,6 +157,8 @@ static void some_call(struct ship_call *c, enum ship_kind kind)
             .since = some_i64(-1), .max_wait_ms = (uint32_t)random_u64(&random_), .size_max = 1000};
     if (kind == SHIP_PULL)
         some_pull(&c->pull);
+    if (kind == SHIP_ADMIN)
+        some_admin(&c->admin.req);
     if (kind == SHIP_VOTE) {
         c->vote = (struct ship_vote){.term = (uint32_t)random_u64(&random_),
                                      .ask_only = random_below(&random_, 2)};
@@ -137,6 +180,30 @@ static void same_pull(const struct ship_pull *a, const struct ship_pull *b)
         ck_assert_int_eq(x->reached, y->reached);
         ck_assert(x->durable == y->durable && x->high_watermark == y->high_watermark);
         ck_assert(x->size_max == y->size_max && !y->answered);
+    }
+}
+
+static void same_admin(const struct broker_admin *a, const struct broker_admin *b)
+{
+    ck_assert_int_eq(a->op, b->op);
+    ck_assert(slice_equal(a->topic, b->topic));
+    ck_assert(a->partitions == b->partitions && a->replication == b->replication);
+    ck_assert(a->replace == b->replace && a->cluster == b->cluster);
+    ck_assert(a->validate_only == b->validate_only && a->automatic == b->automatic);
+    ck_assert(!b->forward && !b->internal);
+    ck_assert_uint_eq(a->config_count, b->config_count);
+    for (size_t i = 0; i < a->config_count; i++) {
+        const struct broker_config_entry *x = &a->configs[i], *y = &b->configs[i];
+        ck_assert(slice_equal(x->key, y->key) && slice_equal(x->value, y->value));
+        ck_assert((x->value.p == NULL) == (y->value.p == NULL) && x->edit == y->edit);
+    }
+    ck_assert_uint_eq(a->quota_count, b->quota_count);
+    ck_assert(a->entity.user == b->entity.user && a->entity.client == b->entity.client);
+    ck_assert(slice_equal(a->entity.name, b->entity.name));
+    ck_assert((a->entity.name.p == NULL) == (b->entity.name.p == NULL));
+    for (size_t i = 0; i < a->quota_count; i++) {
+        const struct broker_quota_value *x = &a->quotas[i], *y = &b->quotas[i];
+        ck_assert(x->key == y->key && x->value == y->value && x->remove == y->remove);
     }
 }
 
@@ -166,6 +233,8 @@ static void same_call(const struct ship_call *a, const struct ship_call *b)
     } else if (a->kind == SHIP_VOTE) {
         ck_assert(a->vote.term == b->vote.term && a->vote.ask_only == b->vote.ask_only);
         ck_assert_str_eq(a->vote.native, b->vote.native);
+    } else if (a->kind == SHIP_ADMIN) {
+        same_admin(&a->admin.req, &b->admin.req);
     }
 }
 
@@ -222,6 +291,12 @@ static void some_results(struct ship_call *c)
     some_text(c->message, sizeof c->message);
     if (c->kind == SHIP_REGISTER)
         c->reg.broker_epoch = some_i64(-1);
+    if (c->kind == SHIP_ADMIN) {
+        c->admin.req.producer_id = some_i64(0);
+        c->admin.req.producer_epoch = (int16_t)random_below(&random_, INT16_MAX + 1);
+        c->admin.req.partition_count = some_i32(0);
+        some_bytes(c->admin.req.topic_id, 16);
+    }
     for (size_t i = 0; c->kind == SHIP_PULL && i < c->pull.count; i++) {
         struct ship_pull_entry *e = &c->pull.entries[i];
         size_t size = random_below(&random_, 100);
@@ -332,6 +407,12 @@ static void same_answer(const struct ship_call *a, const struct ship_call *b)
         same_entry(&a->pull.entries[i], &b->pull.entries[i]);
     if (a->kind == SHIP_RECORDS)
         same_rows(a, b);
+    if (a->kind == SHIP_ADMIN) {
+        const struct broker_admin *x = &a->admin.req, *y = &b->admin.req;
+        ck_assert(x->producer_id == y->producer_id && x->producer_epoch == y->producer_epoch);
+        ck_assert_int_eq(x->partition_count, y->partition_count);
+        ck_assert_mem_eq(x->topic_id, y->topic_id, 16);
+    }
     if (a->kind == SHIP_VOTE)
         same_vote(&a->vote, &b->vote);
 }
@@ -429,8 +510,10 @@ START_TEST(test_foreign_bytes)
         memset(&back, 0, sizeof back);
         int r = cargo_get_call(kind, slice_of(body.p, size), &arena, &back, &why);
         ck_assert((r == 0) == (why[0] == '\0'));
-        ck_assert(back.from >= -1 && back.broker_epoch >= -1 &&
-                  cargo_text_fits(back.reg.node.native));
+        ck_assert(back.from >= -1 && back.broker_epoch >= -1);
+        ck_assert(kind != SHIP_REGISTER || cargo_text_fits(back.reg.node.native));
+        ck_assert(kind != SHIP_ADMIN ||
+                  (back.admin.req.config_count <= 4096 && back.admin.req.quota_count <= 64));
         arena_reset(&arena);
     }
     buf_deinit(&body);
@@ -447,6 +530,62 @@ static int get_ask(Kauri__ShipAsk *ask, enum ship_kind kind)
     int r = cargo_get_call(kind, slice_of(p, size), &arena, &back, &why);
     ck_assert((r == 0) == (why[0] == '\0'));
     return r;
+}
+
+static void check_admin_bounds(Kauri__ShipAsk *ask)
+{
+    static uint8_t name[CARGO_KEY_MAX + 1];
+    static Kauri__ShipAdminEntry entry, *rows[4097];
+    static Kauri__ShipAdminQuota quota, *quotas[65];
+    Kauri__ShipAdmin m;
+    kauri__ship_admin__init(&m);
+    kauri__ship_admin_entry__init(&entry);
+    kauri__ship_admin_quota__init(&quota);
+    for (size_t i = 0; i < 4097; i++)
+        rows[i] = &entry;
+    for (size_t i = 0; i < 65; i++)
+        quotas[i] = &quota;
+    m.configs = rows;
+    m.quotas = quotas;
+    ask->ask_case = KAURI__SHIP_ASK__ASK_ADMIN;
+    ask->admin = &m;
+    ck_assert_int_eq(get_ask(ask, SHIP_ADMIN), CARGO_BAD); /* no change at all */
+    m.op = 99;
+    ck_assert_int_eq(get_ask(ask, SHIP_ADMIN), CARGO_BAD);
+    m.op = KAURI__SHIP_ADMIN_OP__ADMIN_TOPIC_ALTER;
+    m.topic = (ProtobufCBinaryData){CARGO_KEY_MAX, name};
+    m.n_configs = 4096;
+    ck_assert_int_eq(get_ask(ask, SHIP_ADMIN), 0);
+    m.n_configs = 4097;
+    ck_assert_int_eq(get_ask(ask, SHIP_ADMIN), CARGO_BAD);
+    m.n_configs = 1;
+    entry.edit = 3;
+    ck_assert_int_eq(get_ask(ask, SHIP_ADMIN), CARGO_BAD);
+    entry.edit = 2;
+    m.topic.len++;
+    ck_assert_int_eq(get_ask(ask, SHIP_ADMIN), CARGO_BAD);
+    m.topic.len = 0;
+    m.op = KAURI__SHIP_ADMIN_OP__ADMIN_QUOTA_ALTER;
+    ck_assert_int_eq(get_ask(ask, SHIP_ADMIN), CARGO_BAD); /* nobody's */
+    m.user = true;
+    m.n_quotas = 64;
+    ck_assert_int_eq(get_ask(ask, SHIP_ADMIN), 0);
+    m.n_quotas = 65;
+    ck_assert_int_eq(get_ask(ask, SHIP_ADMIN), CARGO_BAD);
+    m.n_quotas = 1;
+    quota.value = (double)INFINITY;
+    ck_assert_int_eq(get_ask(ask, SHIP_ADMIN), CARGO_BAD);
+    quota.value = 1;
+    quota.key = QUOTA_KEY_COUNT;
+    ck_assert_int_eq(get_ask(ask, SHIP_ADMIN), CARGO_BAD);
+    quota.key = 0;
+    m.maybe_case = KAURI__SHIP_ADMIN__MAYBE_CLIENT_NAME;
+    m.client_name = (ProtobufCBinaryData){CARGO_KEY_MAX, name};
+    ck_assert_int_eq(get_ask(ask, SHIP_ADMIN), CARGO_BAD); /* a name, and no client */
+    m.client = true;
+    ck_assert_int_eq(get_ask(ask, SHIP_ADMIN), 0);
+    m.client_name.len++;
+    ck_assert_int_eq(get_ask(ask, SHIP_ADMIN), CARGO_BAD);
 }
 
 START_TEST(test_call_fields_out_of_bounds)
@@ -483,6 +622,7 @@ START_TEST(test_call_fields_out_of_bounds)
     text[3] = '\n';
     ck_assert_int_eq(get_ask(&ask, SHIP_VOTE), CARGO_BAD);
 
+    check_admin_bounds(&ask);
     Kauri__ShipPull pull;
     kauri__ship_pull__init(&pull);
     Kauri__ShipPullEntry entry;

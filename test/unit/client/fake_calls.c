@@ -677,6 +677,7 @@ static void fake_calls_dispatch(struct fake_server *s, struct fake_session *from
     case KAURI__CALL__CALL_SHIP_PULL:
     case KAURI__CALL__CALL_SHIP_VOTE:
     case KAURI__CALL__CALL_SHIP_LEADER:
+    case KAURI__CALL__CALL_SHIP_ADMIN:
     case KAURI__CALL__CALL__NOT_SET:
     case _KAURI__CALL__CALL__CASE_IS_INT_SIZE:
         return;

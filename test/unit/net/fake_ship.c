@@ -95,6 +95,9 @@ static void fake_ship_fill(struct broker *b, struct ship_call *call)
     case SHIP_VOTE:
         fake_ship_vote(b, &call->vote);
         return;
+    case SHIP_ADMIN:
+        call->admin.req.producer_id = 4711;
+        return;
     case SHIP_LEADER:
         return;
     }

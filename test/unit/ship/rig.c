@@ -161,6 +161,8 @@ void rig_make(struct rig_call *c, enum ship_kind kind)
         c->call.records.since = -1;
     if (kind == SHIP_VOTE)
         c->call.vote.term = 6;
+    if (kind == SHIP_ADMIN)
+        c->call.admin.req = (struct broker_admin){.op = BROKER_INIT_PRODUCER};
     if (kind != SHIP_PULL)
         return;
     c->call.pull = (struct ship_pull){.entries = c->entries, .count = 1, .size_max = 1u << 20};
