@@ -117,6 +117,7 @@ int cmd_exit_of(int error)
     case KAURI_UNKNOWN_TOPIC:
     case KAURI_UNKNOWN_PARTITION:
     case KAURI_UNKNOWN_GROUP:
+    case KAURI_NO_BROKER:
     case KAURI_EXISTS:
         return CMD_MISSING;
     case KAURI_BAD_NAME:

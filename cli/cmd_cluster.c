@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * cmd_cluster: `kauri cluster`: who belongs to it, asking a broker to lead, waiting until all
- * replicas are in sync.
+ * replicas are in sync; cmd_cluster_leave.c: leaving it.
  *
  * How far replicas are, only the leader knows: whichever broker is asked, its leader is asked too,
  * and where that does not answer the view is of the first.
@@ -339,9 +339,10 @@ int cmd_cluster(struct args *a, int argc, char **argv)
 {
     static const struct args_page page = {
         .command = "cluster",
-        .usage = "status | promote | wait",
+        .usage = "status | promote | leave | wait",
         .about = "  status [-p]           the brokers, who leads, how far the replicas are\n"
                  "  promote [--force]     the broker at -s is to lead\n"
+                 "  leave [--broker-id N] a broker leaves for good\n"
                  "  wait --caught-up      until every replica is in sync",
         .examples = "  kauri cluster status\n"
                     "  kauri cluster wait --caught-up\n"
@@ -351,6 +352,7 @@ int cmd_cluster(struct args *a, int argc, char **argv)
     static const struct cmd_row rows[] = {
         {"status", cmd_cluster_status, ""},
         {"promote", cmd_cluster_promote, ""},
+        {"leave", cmd_cluster_leave, ""},
         {"wait", cmd_cluster_wait, ""},
         {NULL, NULL, NULL},
     };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * cmd_cluster_priv: `kauri cluster` lies in two files: cmd_cluster.c asks, promotes and waits,
- * cmd_cluster_show.c prints what it was told.
+ * cmd_cluster_priv: `kauri cluster` lies in three files: cmd_cluster.c asks, promotes and waits,
+ * cmd_cluster_show.c prints what it was told, cmd_cluster_leave.c takes a broker out.
  */
 #pragma once
 
@@ -15,3 +15,5 @@ struct cmd_cluster_view {
 
 /* Prints the brokers, and with `partitions` all of these. */
 void cmd_cluster_show(const struct args *a, const struct cmd_cluster_view *v, bool partitions);
+
+int cmd_cluster_leave(struct args *a, int argc, char **argv);

@@ -78,6 +78,8 @@ const char *broker_status_text(enum broker_status s)
         [BROKER_NOT_ENOUGH_AFTER_APPEND] = "not enough replicas after the append",
         [BROKER_STALE_BROKER] = "not registered, or another registration is newer",
         [BROKER_OFFSET_NOT_AVAILABLE] = "high watermark not known yet",
+        [BROKER_LEFT] = "it has left the cluster",
+        [BROKER_UNKNOWN_BROKER] = "no such broker in the cluster",
     };
     ASSERT((unsigned)s < BROKER_STATUS_COUNT);
     ASSERT(texts[s] != NULL);
@@ -135,7 +137,7 @@ static void broker_init_lists(struct broker *b)
                           &b->ready_produce, &b->ready_fetch,  &b->ready_offsets,
                           &b->ready_admin,   &b->stalled_pids, &b->deleting,
                           &b->trims,         &b->creating,     &b->retention.asking,
-                          &b->ready_promote};
+                          &b->ready_promote, &b->ready_leave};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         list_init(all[i]);
 }
@@ -266,11 +268,24 @@ static void broker_deliver_promote(struct broker *b)
     }
 }
 
+static void broker_deliver_leave(struct broker *b)
+{
+    struct list batch;
+    list_init(&batch);
+    list_splice(&batch, &b->ready_leave);
+    for (struct list *n = list_pop(&batch); n != NULL; n = list_pop(&batch)) {
+        struct broker_leave_request *req = LIST_ENTRY(n, struct broker_leave_request, priv.link);
+        ASSERT((unsigned)req->status < BROKER_STATUS_COUNT);
+        req->done(req);
+    }
+}
+
 static bool broker_has_ready(const struct broker *b)
 {
-    return !list_empty(&b->ready_promote) || !list_empty(&b->ready_produce) ||
-           !list_empty(&b->ready_fetch) || !list_empty(&b->ready_offsets) ||
-           !list_empty(&b->ready_admin) || broker_groups_has_ready(b->groups);
+    return !list_empty(&b->ready_promote) || !list_empty(&b->ready_leave) ||
+           !list_empty(&b->ready_produce) || !list_empty(&b->ready_fetch) ||
+           !list_empty(&b->ready_offsets) || !list_empty(&b->ready_admin) ||
+           broker_groups_has_ready(b->groups);
 }
 
 static bool broker_parts_quiet(const struct broker *b)
@@ -393,6 +408,7 @@ void broker_run(struct broker *b)
     broker_deliver_offsets(b);
     broker_deliver_admin(b);
     broker_deliver_promote(b);
+    broker_deliver_leave(b);
     broker_groups_deliver(b->groups);
     broker_groups_flush(b->groups);
     broker_start_rounds(b); /* what the callbacks asked for */

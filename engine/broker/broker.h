@@ -77,8 +77,10 @@ enum broker_status {
     BROKER_NOT_ENOUGH_AFTER_APPEND, /* stored, and then too few in sync: outcome unknown */
     BROKER_STALE_BROKER,            /* of a ship call: register again */
     BROKER_OFFSET_NOT_AVAILABLE,    /* a new leader does not know its high watermark yet */
+    BROKER_LEFT,                    /* the broker was told to leave the cluster */
+    BROKER_UNKNOWN_BROKER,          /* no broker of the cluster has this id */
 };
-#define BROKER_STATUS_COUNT 48
+#define BROKER_STATUS_COUNT 50
 
 /* "unknown topic", ... static, never NULL. */
 const char *broker_status_text(enum broker_status s);
@@ -372,8 +374,30 @@ struct broker_promote_request {
 };
 void broker_promote_request(struct broker *b, struct broker_promote_request *req);
 
+/* Takes a broker out of the cluster, at the leader; see broker_leave.c. */
+struct broker_leave_request {
+    int32_t id;
+    bool force;         /* also where too few in-sync replicas stay */
+    bool validate_only; /* says what would be */
+    /* results */
+    enum broker_status status; /* BROKER_OK; BROKER_NOT_LEADER; BROKER_DENIED: it is the leader;
+                                  BROKER_UNKNOWN_BROKER; BROKER_NOT_ENOUGH_REPLICAS; ... */
+    uint32_t replicas;         /* that it had */
+    uint32_t pending;          /* that it has until another one is in sync */
+    char message[256];
+    void (*done)(struct broker_leave_request *req);
+    void *ctx;
+    struct {
+        struct list link;
+        int64_t until_ms;
+        bool written;
+    } priv;
+};
+void broker_leave_request(struct broker *b, struct broker_leave_request *req);
+
 struct broker_cluster_info {
-    const char *role; /* "alone", "starting", "seeking", "following", "promoting", "leading" */
+    const char *role; /* "alone", "starting", "seeking", "following", "promoting", "leading",
+                         "left" */
     uint32_t term;
     int32_t leader;    /* -1: none known; itself while alone */
     char native[256];  /* of the leader */

@@ -16,6 +16,7 @@
 #include "engine/base/cleanup.h"
 #include "engine/broker/broker_follow_priv.h"
 #include "engine/broker/broker_forward.h"
+#include "engine/broker/broker_leave.h"
 #include "engine/broker/broker_promote.h"
 #include "engine/broker/broker_pull.h"
 #include "engine/broker/broker_ship_priv.h"
@@ -63,14 +64,15 @@ struct broker_cluster {
     struct broker_follow *follow;
     struct broker_promote *promote;
     struct broker_forwards *forwards;
+    struct broker_leave *leave;
 };
 
 /* --- what others see --- */
 
 static const char *broker_cluster_role_text(enum broker_role role)
 {
-    static const char *const names[BROKER_ROLE_COUNT] = {"alone",     "starting",  "seeking",
-                                                         "following", "promoting", "leading"};
+    static const char *const names[BROKER_ROLE_COUNT] = {
+        "alone", "starting", "seeking", "following", "promoting", "leading", "left"};
     ASSERT((unsigned)role < BROKER_ROLE_COUNT);
     return names[role];
 }
@@ -129,6 +131,22 @@ struct broker_forwards *broker_forwards_of(struct broker *b)
 {
     ASSERT(b->cluster != NULL);
     return b->cluster->forwards;
+}
+
+struct broker_leave *broker_leave_of(struct broker *b)
+{
+    ASSERT(b->cluster != NULL);
+    return b->cluster->leave;
+}
+
+bool broker_cluster_has_left(const struct broker *b)
+{
+    const struct broker_cluster *c = b->cluster;
+    ASSERT(c->node_count <= REPLICA_COUNT_MAX);
+    for (size_t i = 0; i < c->node_count; i++)
+        if (c->nodes[i].id == b->node_id)
+            return c->nodes[i].left;
+    return false;
 }
 
 struct broker_ships *broker_ships_of(struct broker *b)
@@ -201,10 +219,11 @@ void broker_leader_text(const struct broker *b, char out[256])
 {
     const struct ship_leader *l = &b->cluster->leader;
     ASSERT(out != NULL);
+    const char *left = b->cluster->role == BROKER_HAS_LEFT ? "this broker has left; " : "";
     if (l->id >= 0)
-        (void)snprintf(out, 256, "broker %d leads, at %.200s", l->id, l->native);
+        (void)snprintf(out, 256, "%sbroker %d leads, at %.200s", left, l->id, l->native);
     else
-        (void)snprintf(out, 256, "no broker leads: see kauri cluster status");
+        (void)snprintf(out, 256, "%sno broker leads: see kauri cluster status", left);
 }
 
 void broker_ship_fill(struct broker *b, struct ship_call *call, enum ship_kind kind)
@@ -303,8 +322,10 @@ static void broker_cluster_to(struct broker_cluster *c, enum broker_role role)
         return;
     c->role = role;
     c->overtaken_ms = -1;
-    if (was == BROKER_LEADING)
+    if (was == BROKER_LEADING) {
         broker_lead_end(c->lead);
+        broker_leave_end(c->leave, BROKER_NOT_LEADER);
+    }
     if (was == BROKER_FOLLOWING)
         broker_follow_end(c->follow);
     broker_log(c->broker, 0, "role: %s (was %s), term %u", broker_cluster_role_text(role),
@@ -346,6 +367,8 @@ void broker_cluster_learn(struct broker_cluster *c, const struct ship_leader *le
         leader->id == c->broker->node_id || (leader->id >= 0 && leader->native[0] == '\0'))
         return;
     c->leader = *leader;
+    if (c->role == BROKER_HAS_LEFT)
+        return;
     if (c->role == BROKER_PROMOTING)
         broker_promote_overtaken(c->promote);
     broker_cluster_to(c, BROKER_SEEKING);
@@ -356,6 +379,16 @@ void broker_cluster_lost(struct broker_cluster *c)
     ASSERT(c->broker->cluster == c);
     if (c->role == BROKER_FOLLOWING)
         broker_cluster_to(c, BROKER_SEEKING);
+}
+
+void broker_cluster_leaves(struct broker_cluster *c)
+{
+    ASSERT(c->broker->cluster == c);
+    ASSERT(c->role == BROKER_FOLLOWING || c->role == BROKER_SEEKING);
+    broker_cluster_to(c, BROKER_HAS_LEFT);
+    broker_log(c->broker, 1,
+               "this broker has left the cluster: it keeps its records and shows them, takes none "
+               "and follows nobody. To come back: start it again with --replica-of");
 }
 
 void broker_cluster_overtaken(struct broker_cluster *c, uint32_t term)
@@ -624,6 +657,9 @@ static void broker_cluster_node_record(struct broker_cluster *c, int32_t id, str
             c->nodes[at] = c->nodes[--c->node_count];
         return;
     }
+    for (size_t i = 0; at == REPLICA_COUNT_MAX && i < REPLICA_COUNT_MAX; i++)
+        if (c->nodes[i].left) /* its place is another's by now */
+            at = i;
     if (at == REPLICA_COUNT_MAX)
         return;
     struct cluster_broker node;
@@ -787,6 +823,7 @@ void broker_cluster_open(struct broker *b)
     c->follow = broker_follow_new(b);
     c->promote = broker_promote_new(b);
     c->forwards = broker_forwards_new(b);
+    c->leave = broker_leave_new(b);
     c->ships = broker_ships_new(b);
     c->role = BROKER_ALONE;
     coord_each(b->coord, SLICE_NULL, broker_cluster_load, c);
@@ -797,8 +834,11 @@ void broker_cluster_open(struct broker *b)
         memcpy(c->leader.native, c->record.native, sizeof c->leader.native);
     }
     bool ours = c->record.term > 0 && c->record.id == b->node_id && c->held.term <= c->record.term;
-    bool others = c->record.term > 0 || (b->env.seeds != NULL && b->env.seeds[0] != NULL);
-    if (ours)
+    bool seeds = b->env.seeds != NULL && b->env.seeds[0] != NULL;
+    bool others = c->record.term > 0 || seeds;
+    if (broker_cluster_has_left(b) && !seeds)
+        broker_cluster_to(c, BROKER_HAS_LEFT);
+    else if (ours)
         broker_cluster_to(c, BROKER_STARTING);
     else if (others)
         broker_cluster_to(c, BROKER_SEEKING);
@@ -826,6 +866,7 @@ struct broker_cluster *broker_cluster_free(struct broker_cluster *c)
     c->follow = broker_follow_free(c->follow);
     c->promote = broker_promote_free(c->promote);
     c->forwards = broker_forwards_free(c->forwards);
+    c->leave = broker_leave_free(c->leave);
     c->ships = broker_ships_free(c->ships);
     broker_pulls_deinit(&c->pulls);
     free(c);
@@ -844,6 +885,7 @@ static void broker_cluster_step(struct broker_cluster *c)
     case BROKER_ALONE:
     case BROKER_PROMOTING:
     case BROKER_FOLLOWING:
+    case BROKER_HAS_LEFT:
         return;
     case BROKER_LEADING: /* another may have been promoted while we could not hear of it */
         if (c->overtaken_ms >= 0 || broker_lead_misses(c->lead))
@@ -871,7 +913,11 @@ void broker_cluster_run(struct broker_cluster *c)
     if (!c->broker->stopping) {
         broker_cluster_step(c);
         broker_lead_run(c->lead);
+        broker_leave_run(c->leave);
         broker_follow_run(c->follow);
+        if (c->role == BROKER_FOLLOWING && broker_cluster_has_left(c->broker) &&
+            broker_follow_is_mirrored(c->follow))
+            broker_cluster_leaves(c);
         broker_promote_run(c->promote);
     }
     broker_ships_run(c->ships);
@@ -883,9 +929,9 @@ int64_t broker_cluster_next_ms(const struct broker_cluster *c)
     bool steps =
         c->role == BROKER_STARTING || c->role == BROKER_SEEKING || c->role == BROKER_LEADING;
     int64_t next = steps ? c->next_ms : INT64_MAX;
-    int64_t all[] = {broker_lead_next_ms(c->lead), broker_follow_next_ms(c->follow),
+    int64_t all[] = {broker_lead_next_ms(c->lead),       broker_follow_next_ms(c->follow),
                      broker_promote_next_ms(c->promote), broker_ships_next_ms(c->ships),
-                     broker_pulls_next_ms(c->broker)};
+                     broker_pulls_next_ms(c->broker),    broker_leave_next_ms(c->leave)};
     ASSERT(c->broker != NULL);
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         next = all[i] < next ? all[i] : next;
@@ -900,6 +946,7 @@ void broker_cluster_stop(struct broker_cluster *c)
     ASSERT(c->broker->stopping);
     if (c->role != BROKER_ALONE)
         broker_cluster_to(c, BROKER_SEEKING); /* lets go of everything */
+    broker_leave_end(c->leave, BROKER_STOPPING);
     broker_pulls_fail_all(c->broker);
     broker_ships_fail_all(c->ships);
     if (link != NULL)
@@ -912,5 +959,5 @@ bool broker_cluster_quiet(const struct broker_cluster *c)
     return c->out == 0 && !c->vote_out && !c->lead_out && !c->mirror_out &&
            broker_lead_quiet(c->lead) && broker_follow_quiet(c->follow) &&
            broker_promote_quiet(c->promote) && broker_forwards_quiet(c->forwards) &&
-           broker_ships_quiet(c->ships);
+           broker_leave_quiet(c->leave) && broker_ships_quiet(c->ships);
 }

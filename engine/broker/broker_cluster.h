@@ -11,7 +11,7 @@
  *               '-------a greater term---> SEEKING <----------------------> (any)
  *                                           |    ^
  *                            leader found   v    | leader silent, or a vote accepted
- *                                          FOLLOWING
+ *                                          FOLLOWING --its record: left--> HAS_LEFT
  *
  * A broker that nobody replicates stays ALONE: no record, no term, no cost.
  *
@@ -44,8 +44,9 @@ enum broker_role {
     BROKER_FOLLOWING,
     BROKER_PROMOTING, /* asks for promises, or fetches what another holds */
     BROKER_LEADING,
+    BROKER_HAS_LEFT, /* was told to leave: broker_leave.c */
 };
-#define BROKER_ROLE_COUNT 6
+#define BROKER_ROLE_COUNT 7
 
 /* Waits for the high watermark to pass an offset. */
 struct bpart_ack {

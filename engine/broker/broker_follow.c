@@ -129,6 +129,22 @@ static bool broker_follow_heard(struct broker_follow *f, const struct ship_call 
 
 /* --- registration --- */
 
+/* The leader says that this broker was told to leave. A start that names the cluster brings it
+ * back: it counts for nothing until it has caught up. */
+static void broker_follow_left(struct broker_follow *f)
+{
+    struct broker *b = f->broker;
+    bool back = b->env.seeds != NULL && b->env.seeds[0] != NULL;
+    ASSERT(f->on && f->broker_epoch < 0);
+    if (f->known || f->forgot || !back) {
+        broker_cluster_leaves(b->cluster);
+        return;
+    }
+    f->forgot = true;
+    broker_log(b, 1, "this broker had left the cluster, and joins it again");
+    broker_follow_forget_reached(f);
+}
+
 static void broker_follow_registered(struct ship_call *call)
 {
     struct broker_follow *f = call->ctx;
@@ -138,8 +154,15 @@ static void broker_follow_registered(struct ship_call *call)
     f->reg_out = false;
     if (call->status == BROKER_DENIED)
         broker_log(b, 2, "the leader at %s refuses this broker: %s", f->native, call->message);
+    if (call->status == BROKER_LEFT && f->on && call->term == f->term && call->to == f->leader) {
+        f->out--;
+        broker_follow_release(f, call);
+        broker_follow_left(f);
+        return;
+    }
     if (broker_follow_heard(f, call)) {
         f->broker_epoch = call->reg.broker_epoch;
+        f->known = true;
         f->session++;
         f->since = -1;
         f->mirrored = false;
@@ -434,6 +457,12 @@ void broker_follow_fetch(struct broker_follow *f, int32_t id, const char *native
     broker_follow_all(f);
 }
 
+bool broker_follow_is_mirrored(const struct broker_follow *f)
+{
+    ASSERT(f->on || !f->mirrored);
+    return f->on && !f->fetching && f->mirrored && !f->putting;
+}
+
 bool broker_follow_fetched(struct broker_follow *f, struct bpart *p, int64_t end)
 {
     const struct broker_follow_part *fp = p->replica->follow;
@@ -483,7 +512,7 @@ void broker_follow_run(struct broker_follow *f)
     if (!f->on || broker_now(f->broker) < f->retry_ms || f->broker->stopping)
         return;
     if (f->broker_epoch < 0 && !f->fetching) {
-        if (!f->reg_out)
+        if (!f->reg_out && !f->reach_out)
             broker_follow_register(f);
         return;
     }

@@ -222,6 +222,47 @@ void broker_follow_reach(struct broker_follow *f)
     free(values);
 }
 
+static void broker_follow_forgotten(struct coord_put *put, int result)
+{
+    struct broker_follow *f = put->ctx;
+    ASSERT(put == &f->reach && f->reach_out);
+    ASSERT(f->reach_count == 0);
+    f->reach_out = false;
+    f->forgot = result == 0; /* no room: it is tried again */
+    f->retry_ms = broker_now(f->broker) + (result == 0 ? 0 : BROKER_FOLLOW_FULL_MS);
+}
+
+void broker_follow_forget_reached(struct broker_follow *f)
+{
+    struct broker *b = f->broker;
+    struct coord_changes changes = {0};
+    struct buf *keys = calloc(b->partition_count + 1, sizeof *keys);
+    size_t count = 0;
+    ASSERT(!f->reach_out && list_empty(&f->reaching));
+    ASSERT(keys != NULL && f->reach_count == 0);
+    for (size_t i = 0; i < b->topic_count; i++)
+        for (int32_t k = 0; k < b->sorted[i]->record.partitions; k++) {
+            struct bpart_replica *r = b->sorted[i]->parts[k]->replica;
+            if (r == NULL)
+                continue;
+            r->reached = -1;
+            cluster_reached_key(b->sorted[i]->record.id, k, &keys[count]);
+            coord_changes_add(&changes, buf_slice(&keys[count]), SLICE_NULL);
+            count++;
+        }
+    f->reach = (struct coord_put){.done = broker_follow_forgotten, .ctx = f};
+    f->reach_out = true;
+    f->retry_ms = INT64_MAX;
+    if (changes.count > 0)
+        coord_put(b->coord, &f->reach, &changes, broker_wall(b));
+    else
+        broker_follow_forgotten(&f->reach, 0);
+    coord_changes_deinit(&changes);
+    for (size_t i = 0; i < count; i++)
+        buf_deinit(&keys[i]);
+    free(keys);
+}
+
 void broker_follow_advanced(struct bpart *p)
 {
     struct broker_follow *f = broker_follow_of(p->broker);

@@ -81,6 +81,8 @@ struct broker_follow {
     unsigned lost;
     int64_t retry_ms;
     bool on;
+    bool known;    /* this process was registered before */
+    bool forgot;   /* it had left, and begins anew */
     bool fetching; /* from a voter: no registration, no records */
     bool mirrored; /* all records of this leader are here */
     bool reg_out;
@@ -98,6 +100,8 @@ void broker_follow_take(struct broker_follow_pull *pull, size_t at);
 /* To a state, and into its list. */
 void broker_follow_to(struct broker_follow *f, struct bpart *p, enum broker_follow_state state);
 void broker_follow_later(struct broker_follow *f, struct bpart *p, int64_t ms);
+/* No log stands on an epoch any more: durable, then it is registered. */
+void broker_follow_forget_reached(struct broker_follow *f);
 /* Writes down the epochs that were reached. */
 void broker_follow_reach(struct broker_follow *f);
 

@@ -7,6 +7,7 @@
  *   register   a broker says who it is -> who may lack what was counted leaves the sets ->
  *              brokers/<id> is written, its revision is the broker epoch -> answered -> it is
  *              added to the partitions that want another replica
+ *   drop       a broker left (broker_leave.c): the records of its partitions lose it
  *   consider   the set proposes (a joiner, a leaver) -> compare-and-set -> committed
  *
  * Registrations go one after the other: each looks at every partition.
@@ -17,7 +18,7 @@
 #include <stdlib.h>
 
 #include "engine/base/assert.h"
-#include "engine/broker/broker_lead.h"
+#include "engine/broker/broker_leave.h"
 
 #define BROKER_LEAD_TICK_MS   500
 #define BROKER_LEAD_AGAIN_MS  20    /* a record is being changed by somebody else */
@@ -52,6 +53,7 @@ struct broker_lead {
     int64_t next_ms;
     int64_t scan_ms; /* no scan before this */
     bool leading;
+    bool leaves; /* some broker left, and partitions may name it still */
 };
 
 struct broker_lead *broker_lead_new(struct broker *b)
@@ -128,6 +130,24 @@ const struct broker_peer *broker_lead_peer(const struct broker_lead *l, size_t a
 {
     ASSERT(l->peer_count <= REPLICA_COUNT_MAX);
     return at < l->peer_count ? &l->peers[at] : NULL;
+}
+
+void broker_lead_drop(struct broker_lead *l, int32_t id)
+{
+    size_t kept = 0;
+    ASSERT(l->leading);
+    ASSERT(id != l->broker->node_id);
+    for (size_t i = 0; i < l->peer_count; i++)
+        if (l->peers[i].id != id)
+            l->peers[kept++] = l->peers[i];
+    l->peer_count = kept;
+    l->leaves = l->scan = true;
+}
+
+bool broker_lead_registering(const struct broker_lead *l)
+{
+    ASSERT(l->broker != NULL);
+    return l->writing;
 }
 
 bool broker_lead_alive(const struct broker_lead *l, int32_t id)
@@ -292,6 +312,7 @@ static bool broker_lead_wants(const struct broker_lead *l, const struct bpart *p
     bool wants = fresh || out->leader_epoch != broker_leader_epoch(b);
     if (out->leader != b->node_id && out->leader != -1)
         return false; /* not ours */
+    wants = broker_leave_strike(p, out) || wants;
     out->leader_epoch = broker_leader_epoch(b);
     for (size_t i = 0; i < l->peer_count && (int32_t)out->replicas.count < factor; i++) {
         int32_t id = l->peers[((size_t)p->index + i) % l->peer_count].id;
@@ -311,6 +332,7 @@ static void broker_lead_scan(struct broker_lead *l)
     if (!l->scan || m->out || broker_now(b) < l->scan_ms)
         return;
     l->scan = false;
+    bool named = false;
     for (size_t i = 0; i < b->topic_count; i++) {
         struct topic *t = b->sorted[i];
         for (int32_t k = 0; !t->deleting && !t->busy && k < t->record.partitions; k++) {
@@ -318,6 +340,7 @@ static void broker_lead_scan(struct broker_lead *l)
             struct bpart *p = t->parts[k];
             if (m->count == BROKER_LEAD_OPS)
                 break;
+            named = named || (l->leaves && broker_leave_names(p));
             if (broker_lead_wants(l, p, &record)) {
                 if (p->replica != NULL && p->replica->changing)
                     l->scan = true;
@@ -327,6 +350,7 @@ static void broker_lead_scan(struct broker_lead *l)
         }
         l->scan = l->scan || (t->busy && !t->deleting);
     }
+    l->leaves = l->leaves && (named || l->scan);
     if (m->count > 0)
         broker_lead_many_start(l);
 }
@@ -416,6 +440,18 @@ static void broker_lead_tick(struct broker_lead *l)
 
 /* --- registrations --- */
 
+static const struct cluster_broker *broker_lead_known(const struct broker_lead *l, int32_t id)
+{
+    const struct cluster_broker *n;
+    ASSERT(l->leading);
+    for (size_t i = 0; (n = broker_cluster_node(l->broker, i)) != NULL; i++) {
+        ASSERT(n->id >= 0);
+        if (n->id == id)
+            return n;
+    }
+    return NULL;
+}
+
 static void broker_lead_answer(struct broker_lead *l, struct ship_call *call,
                                enum broker_status status)
 {
@@ -454,11 +490,23 @@ static bool broker_lead_all_here(const struct broker_lead *l, int32_t but)
     return true;
 }
 
+/* It was told to leave: it comes back as a new process that has forgotten on what its logs
+ * stand. */
+static bool broker_lead_gone(const struct ship_register *reg, const struct cluster_broker *known)
+{
+    ASSERT(reg->node.id >= 0);
+    ASSERT(known == NULL || known->id == reg->node.id);
+    return known != NULL && known->left &&
+           (known->incarnation == reg->node.incarnation || !reg->fresh);
+}
+
 /* What speaks against it, in call->message. */
 static enum broker_status broker_lead_refuses(struct broker_lead *l, struct ship_call *call)
 {
     const struct ship_node *n = &call->reg.node;
     const struct broker_peer *p = broker_lead_find(l, n->id);
+    const struct cluster_broker *known = broker_lead_known(l, n->id);
+    bool other = known != NULL && memcmp(known->folder, n->folder, sizeof known->folder) != 0;
     ASSERT(call->kind == SHIP_REGISTER);
     if (n->id < 0 || n->id == l->broker->node_id) {
         (void)snprintf(call->message, sizeof call->message,
@@ -479,8 +527,12 @@ static enum broker_status broker_lead_refuses(struct broker_lead *l, struct ship
                        n->id);
         return BROKER_DENIED;
     }
-    if (p != NULL && memcmp(p->folder, n->folder, sizeof p->folder) != 0 &&
-        !broker_lead_all_here(l, n->id)) {
+    if (broker_lead_gone(&call->reg, known)) {
+        (void)snprintf(call->message, sizeof call->message,
+                       "broker %d was told to leave the cluster", n->id);
+        return BROKER_LEFT;
+    }
+    if (other && !broker_lead_all_here(l, n->id)) {
         (void)snprintf(call->message, sizeof call->message,
                        "the data folder of broker %d is new: it is taken in when all other brokers "
                        "are here, or have left (kauri cluster leave)",
@@ -622,7 +674,7 @@ static void broker_lead_register_step(struct broker_lead *l)
 {
     ASSERT(l->broker->cluster != NULL);
     ASSERT(!l->broker->stopping);
-    if (list_empty(&l->registers) || l->writing)
+    if (list_empty(&l->registers) || l->writing || broker_leave_writing(broker_leave_of(l->broker)))
         return;
     struct ship_call *call = LIST_ENTRY(l->registers.next, struct ship_call, priv.link);
     if (broker_role(l->broker) == BROKER_ALONE)
@@ -658,6 +710,7 @@ static void broker_lead_know(struct broker_lead *l)
         const struct cluster_broker *n = broker_cluster_node(l->broker, i);
         if (n == NULL)
             return;
+        l->leaves = l->leaves || n->left;
         if (n->id == l->broker->node_id || n->left || l->peer_count + 1 >= REPLICA_COUNT_MAX)
             continue;
         struct broker_peer *p = &l->peers[l->peer_count++];
@@ -672,6 +725,7 @@ void broker_lead_begin(struct broker_lead *l)
     ASSERT(!l->leading);
     l->leading = true;
     l->scan = true;
+    l->leaves = false;
     l->peer_count = 0;
     l->next_ms = broker_now(l->broker);
     broker_lead_know(l);
@@ -710,6 +764,7 @@ void broker_lead_run(struct broker_lead *l)
     if (now >= l->next_ms) {
         l->next_ms = now + BROKER_LEAD_TICK_MS;
         broker_lead_tick(l);
+        l->scan = l->scan || l->leaves;
     }
     broker_lead_scan(l);
 }

@@ -59,6 +59,10 @@ int32_t broker_lead_factor(const struct broker_lead *l, const struct catalog_top
 bool broker_lead_misses(const struct broker_lead *l);
 /* Registered, and heard of lately. */
 bool broker_lead_alive(const struct broker_lead *l, int32_t id);
+/* It left: it gets no replica, and loses those it has. */
+void broker_lead_drop(struct broker_lead *l, int32_t id);
+/* A record of brokers/ is being written for a registration. */
+bool broker_lead_registering(const struct broker_lead *l);
 /* How many brokers could hold one, this one included. */
 size_t broker_lead_count(const struct broker_lead *l);
 
@@ -103,6 +107,11 @@ void broker_cluster_take(struct broker_cluster *c, uint32_t term, uint32_t start
 /* A take, or a promise, is being written. */
 bool broker_cluster_taking(const struct broker_cluster *c);
 struct broker_lead *broker_lead_of(struct broker *b);
+struct broker_leave *broker_leave_of(struct broker *b);
+/* Our own record says that this broker was told to leave. */
+bool broker_cluster_has_left(const struct broker *b);
+/* The leader says so. */
+void broker_cluster_leaves(struct broker_cluster *c);
 struct broker_promote *broker_promote_of(struct broker *b);
 /* How new the mirrored records are that this broker has. */
 struct cluster_mirror broker_cluster_position(const struct broker *b);
@@ -122,6 +131,8 @@ void broker_follow_end(struct broker_follow *f);
 void broker_follow_run(struct broker_follow *f);
 int64_t broker_follow_next_ms(const struct broker_follow *f);
 bool broker_follow_quiet(const struct broker_follow *f);
+/* All records of the leader are here. */
+bool broker_follow_is_mirrored(const struct broker_follow *f);
 /* The record of a partition, or its state, changed: it may have to be pulled. */
 void broker_follow_part(struct bpart *p);
 /* The partition goes. */

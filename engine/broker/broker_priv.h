@@ -194,6 +194,7 @@ struct broker {
     struct list ready_offsets;
     struct list ready_admin;
     struct list ready_promote; /* struct broker_promote_request */
+    struct list ready_leave;   /* struct broker_leave_request */
     struct list stalled_pids;  /* broker_admin waiting for a block of producer ids */
     struct list deleting;      /* struct topic whose folders wait to be removed */
     struct list trims;         /* broker_admin waiting for a round to move a log start */

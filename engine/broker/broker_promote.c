@@ -310,6 +310,13 @@ void broker_promote_request(struct broker *b, struct broker_promote_request *r)
         list_add_tail(&b->ready_promote, &r->priv.ready);
         return;
     }
+    if (broker_cluster_has_left(b)) {
+        r->status = BROKER_DENIED;
+        (void)snprintf(r->message, sizeof r->message,
+                       "this broker has left the cluster: start it with --replica-of to come back");
+        list_add_tail(&b->ready_promote, &r->priv.ready);
+        return;
+    }
     if (broker_cluster_position(b).term == 0) { /* it knows no topic: all of them would go */
         r->status = BROKER_DENIED;
         (void)snprintf(r->message, sizeof r->message,

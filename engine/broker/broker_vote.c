@@ -130,8 +130,8 @@ void broker_vote(struct broker *b, struct ship_call *call)
     call->vote.records_term = 0;
     call->vote.records_position = -1;
     ASSERT(call->kind == SHIP_VOTE);
-    if (asked.term > CLUSTER_TERM_MAX || !election_accepts(&mine, &asked) ||
-        (asked.term <= known && asked.term != held->term))
+    if (broker_role(b) == BROKER_HAS_LEFT || asked.term > CLUSTER_TERM_MAX ||
+        !election_accepts(&mine, &asked) || (asked.term <= known && asked.term != held->term))
         return broker_vote_refuse(b, call);
     if (call->vote.ask_only) {
         call->vote.accepted = true;

@@ -171,7 +171,8 @@ void cluster_broker_encode(const struct cluster_broker *b, struct buf *out)
     cluster_put_text(out, b->kafka_host);
     buf_append_le32(out, (uint32_t)b->kafka_port);
     buf_append_le64(out, (uint64_t)b->registered_ms);
-    buf_append_u8(out, b->left);
+    ASSERT(b->left || !b->forced);
+    buf_append_u8(out, (uint8_t)(b->left + b->forced));
 }
 
 int cluster_broker_decode(struct slice in, struct cluster_broker *out)
@@ -189,9 +190,10 @@ int cluster_broker_decode(struct slice in, struct cluster_broker *out)
     out->kafka_port = (int32_t)cluster_take_u32(&r);
     out->registered_ms = (int64_t)cluster_take_u64(&r);
     uint8_t left = cluster_take_u8(&r);
-    out->left = left == 1;
+    out->left = left >= 1;
+    out->forced = left == 2;
     ASSERT(out->rack[CLUSTER_TEXT_MAX] == '\0' && out->kafka_host[CLUSTER_TEXT_MAX] == '\0');
-    if (cluster_ended(&r) && left <= 1 && out->id >= 0 && out->kafka_port >= 0 &&
+    if (cluster_ended(&r) && left <= 2 && out->id >= 0 && out->kafka_port >= 0 &&
         out->kafka_port <= UINT16_MAX)
         return 0;
     *out = (struct cluster_broker){0};

@@ -7,7 +7,8 @@
  *   key                  value, little endian, behind [u8 version 1]
  *   cluster/leader       [u32 term][u32 start][i32 broker][i64 promoted ms][text native]
  *   brokers/<id>         [i32 id][i64 broker epoch][u64 incarnation][16 folder][16 boot][text rack]
- *                        [text native][text kafka host][i32 kafka port][i64 registered ms][u8 left]
+ *                        [text native][text kafka host][i32 kafka port][i64 registered ms][u8 left:
+ *                        0 no, 1 yes, 2 by force]
  *   parts/<topic>/<p>    [i32 leader][i32 leader epoch][ids replicas][ids isr][ids elr]
  *   node/vote            [u32 accepted term][i32 candidate][u64 its incarnation]
  *   node/reached/<topic>/<p>  [u32 leader epoch]: replica.h
@@ -71,7 +72,8 @@ struct cluster_broker {
     char kafka_host[CLUSTER_TEXT_MAX + 1]; /* "": none */
     int32_t kafka_port;
     int64_t registered_ms;
-    bool left; /* it was told to leave the cluster */
+    bool left;   /* it was told to leave the cluster, */
+    bool forced; /* whatever is lost by that; only with `left` */
 };
 
 /* A replicated partition. isr and elr are replicas, and have no broker in common. */

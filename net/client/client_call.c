@@ -100,7 +100,8 @@ static void client_ask_answered(struct kauri *k, struct client_call *call,
     struct client_ask *ask = call->owner;
     ASSERT(!ask->finished);
     ask->status = client_ask_status(a->answer);
-    if (client_status_retriable(ask->status) && !ask->once) {
+    bool final = ask->once || (ask->final != KAURI__STATUS__OK && ask->status == ask->final);
+    if (client_status_retriable(ask->status) && !final) {
         client_wire_retry(&k->wire, call, ask->status);
         return;
     }
@@ -153,6 +154,13 @@ int client_ask(struct kauri *k, struct client_ask *ask, const Kauri__Call *conte
 int client_ask_once(struct kauri *k, struct client_ask *ask, const Kauri__Call *content)
 {
     *ask = (struct client_ask){.call = client_call_new(content), .once = true};
+    return client_ask_wait(k, ask);
+}
+
+int client_ask_unless(struct kauri *k, struct client_ask *ask, const Kauri__Call *content,
+                      Kauri__Status final)
+{
+    *ask = (struct client_ask){.call = client_call_new(content), .final = final};
     return client_ask_wait(k, ask);
 }
 

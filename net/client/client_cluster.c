@@ -161,3 +161,31 @@ int kauri_cluster_promote(struct kauri *k, bool force, struct kauri_cluster_prom
     bool other = a->status == KAURI__STATUS__BUSY || a->status == KAURI__STATUS__NOT_LEADER;
     return other ? KAURI_REFUSED : r;
 }
+
+int kauri_cluster_leave(struct kauri *k, struct kauri_cluster_leave *leave)
+{
+    ASSERT(k != NULL && leave != NULL);
+    Kauri__ClusterLeave body;
+    Kauri__Call content;
+    kauri__cluster_leave__init(&body);
+    kauri__call__init(&content);
+    body.id = leave->id;
+    body.force = leave->force;
+    body.validate_only = leave->validate_only;
+    content.call_case = KAURI__CALL__CALL_CLUSTER_LEAVE;
+    content.cluster_leave = &body;
+    leave->replicas = leave->pending = 0;
+    leave->message[0] = '\0';
+    struct client_ask ask CLEANUP(client_ask_done);
+    int r = client_ask_unless(k, &ask, &content, KAURI__STATUS__NOT_ENOUGH_REPLICAS);
+    if (r != 0)
+        return r;
+    const Kauri__Answer *a = ask.answer.answer;
+    (void)snprintf(leave->message, sizeof leave->message, "%s", a->message);
+    if (a->answer_case == KAURI__ANSWER__ANSWER_CLUSTER_LEAVE) {
+        leave->replicas = a->cluster_leave->replicas;
+        leave->pending = a->cluster_leave->pending;
+    }
+    r = client_admin_status(k, &ask, NULL, -1);
+    return a->status == KAURI__STATUS__NOT_ENOUGH_REPLICAS ? KAURI_NOT_ENOUGH : r;
+}

@@ -54,7 +54,8 @@ struct client_ask {
     struct client_answer answer; /* valid after 0 of client_ask, until client_ask_done */
     Kauri__Status status;        /* as the broker said in the end */
     bool finished;
-    bool once; /* a refusal is an answer */
+    bool once;           /* a refusal is an answer */
+    Kauri__Status final; /* this one is, too; OK: none */
     struct client_call *call;
 };
 
@@ -64,6 +65,9 @@ struct client_ask {
 int client_ask(struct kauri *k, struct client_ask *ask, const Kauri__Call *content) MUST_CHECK;
 /* The same, but what is refused for now is not asked again. */
 int client_ask_once(struct kauri *k, struct client_ask *ask, const Kauri__Call *content) MUST_CHECK;
+/* Like client_ask, but a refusal with `final` is an answer. */
+int client_ask_unless(struct kauri *k, struct client_ask *ask, const Kauri__Call *content,
+                      Kauri__Status final) MUST_CHECK;
 void client_ask_done(struct client_ask *ask);
 /* True when the call may have been carried out before the sending that was answered. */
 bool client_ask_repeated(const struct client_ask *ask);

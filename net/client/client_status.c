@@ -81,6 +81,8 @@ static const struct client_status_row client_status_rows[] = {
     [KAURI__STATUS__STALE_BROKER] = {KAURI_FENCED, false, "the broker is not registered"},
     [KAURI__STATUS__OFFSET_NOT_AVAILABLE] = {KAURI_TIMED_OUT, true,
                                              "a new leader does not know its end yet"},
+    [KAURI__STATUS__LEFT] = {KAURI_REFUSED, false, "the broker has left the cluster"},
+    [KAURI__STATUS__UNKNOWN_BROKER] = {KAURI_NO_BROKER, false, "no such broker in the cluster"},
 };
 #define CLIENT_STATUS_COUNT (sizeof client_status_rows / sizeof client_status_rows[0])
 
@@ -152,6 +154,7 @@ const char *kauri_error_text(int error)
         [KAURI_NOT_EMPTY] = "the group has members",
         [KAURI_NO_OFFSET] = "no committed offset",
         [KAURI_NOT_ENOUGH] = "not enough replicas",
+        [KAURI_NO_BROKER] = "no such broker",
     };
     if (error < 0)
         return error_text(error);

@@ -65,9 +65,10 @@ enum kauri_error {
     KAURI_UNKNOWN_GROUP = 18,
     KAURI_NOT_EMPTY = 19,  /* the group has members, or one of them reads the topic */
     KAURI_NO_OFFSET = 20,  /* nothing committed, and KAURI_RESET_ERROR */
-    KAURI_NOT_ENOUGH = 21, /* kauri_cluster_promote: too few replicas have answered */
+    KAURI_NOT_ENOUGH = 21, /* kauri_cluster_promote, _leave: too few replicas */
+    KAURI_NO_BROKER = 22,  /* kauri_cluster_leave: the cluster has none with this id */
 };
-#define KAURI_ERROR_COUNT 22
+#define KAURI_ERROR_COUNT 23
 
 /* "unknown topic", ... static. */
 KAURI_API const char *kauri_error_text(int error);
@@ -400,7 +401,8 @@ struct kauri_cluster_partition {
 };
 struct kauri_cluster {
     int32_t id;       /* who answers */
-    const char *role; /* "alone", "starting", "seeking", "following", "promoting", "leading" */
+    const char *role; /* "alone", "starting", "seeking", "following", "promoting", "leading",
+                         "left" */
     uint32_t term;
     int32_t leader;                             /* -1: none known */
     const char *native;                         /* of the leader */
@@ -425,6 +427,19 @@ struct kauri_cluster_promotion {
  * `force`; KAURI_REFUSED: another is being promoted. *out is written in any case. */
 KAURI_API int kauri_cluster_promote(struct kauri *k, bool force,
                                     struct kauri_cluster_promotion *out);
+
+struct kauri_cluster_leave {
+    int32_t id;
+    bool force;         /* also where fewer in-sync replicas stay than min.insync.replicas */
+    bool validate_only; /* says what would be */
+    /* results, written in any case */
+    uint32_t replicas; /* that it had */
+    uint32_t pending;  /* that it has until another one is in sync */
+    char message[256];
+};
+/* Takes a broker out of the cluster: the leader is asked, whoever is dialled. KAURI_NOT_ENOUGH: too
+ * few in-sync replicas would stay, and not `force`; KAURI_NO_BROKER; KAURI_REFUSED: it leads. */
+KAURI_API int kauri_cluster_leave(struct kauri *k, struct kauri_cluster_leave *leave);
 
 /* --- administration of groups ---
  *

@@ -209,6 +209,7 @@ static nano_calls_start *const nano_calls_rows[] = {
     [KAURI__CALL__CALL_SHIP_ADMIN] = nano_ship,
     [KAURI__CALL__CALL_CLUSTER_STATUS] = nano_cluster_status,
     [KAURI__CALL__CALL_CLUSTER_PROMOTE] = nano_cluster_promote,
+    [KAURI__CALL__CALL_CLUSTER_LEAVE] = nano_cluster_leave,
 };
 _Static_assert(sizeof nano_calls_rows / sizeof *nano_calls_rows == NANO_KINDS,
                "a call that is started is counted");

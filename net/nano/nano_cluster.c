@@ -284,6 +284,39 @@ void nano_cluster_promote(struct nano_call *c, struct slice raw)
     broker_promote_request(c->nano->options.broker, &c->promote);
 }
 
+/* --- leaving --- */
+
+static void nano_cluster_left(struct broker_leave_request *req)
+{
+    struct nano_call *c = req->ctx;
+    ASSERT(req == &c->leave);
+    nano_call_end(c);
+    Kauri__ClusterLeaveAnswer *body = nano_calls_array(c, 1, sizeof *body);
+    kauri__cluster_leave_answer__init(body);
+    body->replicas = req->replicas;
+    body->pending = req->pending;
+    nano_calls_answer(c)->answer_case = KAURI__ANSWER__ANSWER_CLUSTER_LEAVE;
+    c->answer->cluster_leave = body;
+    nano_calls_finish_status(c, req->status, req->message);
+}
+
+void nano_cluster_leave(struct nano_call *c, struct slice raw)
+{
+    const Kauri__ClusterLeave *ask = c->request->cluster_leave;
+    (void)raw;
+    c->leave.id = ask->id;
+    c->leave.force = ask->force;
+    c->leave.validate_only = ask->validate_only;
+    c->leave.done = nano_cluster_left;
+    c->leave.ctx = c;
+    if (ask->id < 0) {
+        nano_calls_finish(c, KAURI__STATUS__BAD_REQUEST, "a broker id is 0 or more");
+        return;
+    }
+    nano_call_run(c);
+    broker_leave_request(c->nano->options.broker, &c->leave);
+}
+
 /* --- where else --- */
 
 void nano_cluster_point(struct nano_call *c)

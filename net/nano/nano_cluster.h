@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * nano_cluster: who belongs to the cluster, how far replicas are, and the asking of a broker to
- * lead. Looking is answered from memory, O(partitions); neither call has raw bytes, the parameter
- * is the table's.
+ * nano_cluster: who belongs to the cluster, how far replicas are, the asking of a broker to lead,
+ * and who leaves. Looking is answered from memory, O(partitions); none of the calls has raw bytes,
+ * the parameter is the table's.
  */
 #pragma once
 
@@ -10,5 +10,6 @@
 
 void nano_cluster_status(struct nano_call *c, struct slice raw);
 void nano_cluster_promote(struct nano_call *c, struct slice raw);
+void nano_cluster_leave(struct nano_call *c, struct slice raw);
 /* Names the leader in an answer that says NOT_LEADER somewhere. */
 void nano_cluster_point(struct nano_call *c);

@@ -77,10 +77,11 @@ struct nano_call {
         struct broker_group group;
         struct nano_ship *ship; /* the arena's */
         struct broker_promote_request promote;
+        struct broker_leave_request leave;
     };
 };
 
-#define NANO_KINDS (KAURI__CALL__CALL_SHIP_ADMIN + 1) /* call_case, behind the last */
+#define NANO_KINDS (KAURI__CALL__CALL_CLUSTER_LEAVE + 1) /* call_case, behind the last */
 
 struct nano {
     struct nano_options options; /* with the defaults filled in */

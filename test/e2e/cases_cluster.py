@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """cluster: brokers on several addresses hold one log: joining, fail-over by one command, clients that
-go on by themselves, the old leader that comes back; and what is refused at the start."""
+go on by themselves, the old leader that comes back; who leaves; what is refused at the start."""
 import subprocess
 
 import harness
@@ -178,3 +178,46 @@ def case_refused_at_the_start(t):
     t.check.that("a folder of another cluster", done.code == 2 and "another cluster" in done.errors, done)
     done = a.run("cluster", "wait", "--caught-up", "--brokers", "3", "--timeout", "1s")
     t.check.that("waiting in vain is exit 8", done.code == 8 and "not caught up" in done.errors, done)
+
+
+def case_leaves_for_good(t):
+    """A broker leaves and says what it is then; its machine gone, it is taken out by its number; below
+    min.insync.replicas that wants force; started again with --replica-of it comes back."""
+    a, b, c = brokers = members(t, 3, min_insync_replicas=2)
+    start(a, 1)
+    start(b, 2, a)
+    start(c, 3, a)
+    caught_up(t, brokers, 3)
+    a.run("produce", "n", data="".join(f"{i}\n" for i in range(1, 101)))
+    done = a.run("cluster", "leave")
+    t.check.that("the leader cannot", done.code == 1 and "promote another" in done.errors, done)
+    done = a.run("cluster", "leave", "--broker-id", 9)
+    t.check.that("nor one that is not there", done.code == 3 and "no broker 9" in done.errors, done)
+    done = c.run("cluster", "leave", "--dry-run")
+    t.check.that("asked only", done.code == 0 and "would leave" in done.text, done)
+    done = c.run("cluster", "leave", "--json")
+    t.check.equal("a follower leaves", (done.code, done.json()["broker"], done.json()["pending"]), (0, 3, 0))
+    t.check.that("and says so", harness.wait_for(lambda: "has left the cluster" in c.errors()), c.errors())
+    told = status(a, "-p")
+    t.check.equal("its role", [m["role"] for m in told["brokers"]], ["leader", "follower", "left"])
+    t.check.equal("it has no replica", {tuple(p["replicas"]) for p in told["partitions"]}, {(1, 2)})
+    caught_up(t, brokers, 2)
+    t.check.equal("it shows what it has", numbers(c.run("consume", "n", "-o", "start", "-e")),
+                  list(range(1, 101)))
+    done = c.run("cluster", "promote", "--force", "-y")
+    t.check.that("it cannot lead", done.code != 0 and "has left" in done.errors, done)
+    b.kill()
+    done = a.run("cluster", "leave", "--broker-id", 2)
+    t.check.that("one is too few: refused", done.code == 7 and "min.insync.replicas" in done.errors, done)
+    done = a.run("cluster", "leave", "--broker-id", 2, "--force")
+    t.check.that("force wants a word", done.code == 7 and "-y" in done.errors, done)
+    done = a.run("cluster", "leave", "--broker-id", 2, "--force", "-y")
+    t.check.that("by force", done.code == 0, done)
+    done = a.run("produce", "n", data="".join(f"{i}\n" for i in range(101, 201)))
+    t.check.that("nobody is waited for", done.code == 0, done)
+    c.stop()
+    start(c, 3, a)
+    start(b, 2, a)
+    caught_up(t, brokers, 3)
+    t.check.equal("all stop in order", tuple(broker.stop() for broker in brokers), (0, 0, 0))
+    same_log(t, brokers, "n")

@@ -508,6 +508,25 @@ enum broker_status world_promote(struct world *w, int id, bool force)
     return r.status;
 }
 
+static void world_left(struct broker_leave_request *r)
+{
+    *(bool *)r->ctx = true;
+}
+
+enum broker_status world_leave(struct world *w, int at, struct world_leave leave)
+{
+    bool done = false;
+    struct broker_leave_request r = {.id = leave.id,
+                                     .force = leave.force,
+                                     .validate_only = leave.validate_only,
+                                     .done = world_left,
+                                     .ctx = &done};
+    broker_leave_request(w->nodes[at].rig.broker, &r);
+    world_until(w, world_is_true, &done, 60000);
+    (void)snprintf(w->said, sizeof w->said, "%s", r.message);
+    return r.status;
+}
+
 struct rig_produce *world_produce(struct world *w, int id, const char *topic, int acks,
                                   const struct rig_batch *batch)
 {

@@ -39,7 +39,7 @@ struct world {
     char cluster_id[23];
     const char *seeds[WORLD_NODES + 1];
     uint64_t sent;
-    char said[256]; /* why a promotion failed */
+    char said[256]; /* what was said to a promotion that failed, or to a leaving */
 };
 
 void world_init(struct world *w, uint64_t seed, int count);
@@ -63,6 +63,13 @@ int world_leader(const struct world *w);
 void world_wait_leader(struct world *w, int64_t ms);
 /* Asks for a promotion and waits for its answer. */
 enum broker_status world_promote(struct world *w, int id, bool force);
+/* Asks a broker that another one leave, and waits for the answer; what it said is in `said`. */
+struct world_leave {
+    int id;
+    bool force;
+    bool validate_only;
+};
+enum broker_status world_leave(struct world *w, int at, struct world_leave leave);
 /* Starts an append at a broker; *status is set when it is answered, -1 before. */
 struct rig_produce *world_produce(struct world *w, int id, const char *topic, int acks,
                                   const struct rig_batch *batch);

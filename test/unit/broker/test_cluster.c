@@ -68,7 +68,8 @@ static void sample(enum kind kind, struct buf *out)
                                   .kafka_host = "b.example",
                                   .kafka_port = 9092,
                                   .registered_ms = 17,
-                                  .left = true};
+                                  .left = true,
+                                  .forced = true};
     struct cluster_part part = {.leader = 1,
                                 .leader_epoch = 4097,
                                 .replicas = {3, {1, 2, 0}},
@@ -115,7 +116,8 @@ START_TEST(there_and_back)
     sample(BROKER, &bytes);
     ck_assert_int_eq(cluster_broker_decode(buf_slice(&bytes), &node), 0);
     ck_assert(node.id == 2 && node.epoch == 99 && node.incarnation == 0xfedcba9876543210);
-    ck_assert(node.folder[2] == 3 && node.boot[15] == 5 && node.kafka_port == 9092 && node.left);
+    ck_assert(node.folder[2] == 3 && node.boot[15] == 5 && node.kafka_port == 9092);
+    ck_assert(node.left && node.forced);
     ck_assert_str_eq(node.rack, "r1");
     ck_assert_str_eq(node.native, "tcp://b:7092");
     ck_assert_str_eq(node.kafka_host, "b.example");

@@ -581,6 +581,23 @@ static void fake_calls_promote(struct fake_server *s, struct fake_session *from,
     fake_server_answer(s, from, (int)call->call_case, &a, SLICE_NULL);
 }
 
+static void fake_calls_leave(struct fake_server *s, struct fake_session *from,
+                             const Kauri__Call *call)
+{
+    Kauri__ClusterLeaveAnswer body;
+    kauri__cluster_leave_answer__init(&body);
+    body.replicas = (uint32_t)call->cluster_leave->id;
+    body.pending = call->cluster_leave->force ? 5 : 0;
+    Kauri__Answer a;
+    kauri__answer__init(&a);
+    a.id = call->id;
+    a.status = s->script.left;
+    a.message = frame_borrow("as asked");
+    a.answer_case = KAURI__ANSWER__ANSWER_CLUSTER_LEAVE;
+    a.cluster_leave = &body;
+    fake_server_answer(s, from, (int)call->call_case, &a, SLICE_NULL);
+}
+
 /* Of brokers as a whole. */
 static void fake_calls_machine(struct fake_server *s, struct fake_session *from,
                                const Kauri__Call *call)
@@ -591,6 +608,8 @@ static void fake_calls_machine(struct fake_server *s, struct fake_session *from,
         fake_calls_broker_status(s, from, call);
     else if (call->call_case == KAURI__CALL__CALL_CLUSTER_STATUS)
         fake_calls_cluster_status(s, from, call);
+    else if (call->call_case == KAURI__CALL__CALL_CLUSTER_LEAVE)
+        fake_calls_leave(s, from, call);
     else
         fake_calls_promote(s, from, call);
 }
@@ -670,6 +689,7 @@ static void fake_calls_dispatch(struct fake_server *s, struct fake_session *from
     case KAURI__CALL__CALL_BROKER_STATUS:
     case KAURI__CALL__CALL_CLUSTER_STATUS:
     case KAURI__CALL__CALL_CLUSTER_PROMOTE:
+    case KAURI__CALL__CALL_CLUSTER_LEAVE:
         fake_calls_machine(s, from, call);
         return;
     case KAURI__CALL__CALL_SHIP_REGISTER: /* of brokers, not of clients */

@@ -49,6 +49,7 @@ struct fake_script {
     unsigned loading;    /* rows of group_offsets that know no end yet */
     const char *leader;  /* told with NOT_LEADER */
     Kauri__Status promoted;
+    Kauri__Status left;
     unsigned moving; /* pages of group_describe of a group that changes meanwhile */
 };
 

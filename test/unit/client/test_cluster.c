@@ -254,6 +254,33 @@ START_TEST(test_promote)
 }
 END_TEST
 
+/* A refusal for good is an answer; one for now is asked again. */
+START_TEST(test_leave)
+{
+    static const struct {
+        Kauri__Status status;
+        int error;
+        bool once;
+    } cases[] = {{KAURI__STATUS__OK, 0, true},
+                 {KAURI__STATUS__NOT_ENOUGH_REPLICAS, KAURI_NOT_ENOUGH, true},
+                 {KAURI__STATUS__UNKNOWN_BROKER, KAURI_NO_BROKER, true},
+                 {KAURI__STATUS__DENIED, KAURI_REFUSED, true},
+                 {KAURI__STATUS__BUSY, KAURI_TIMED_OUT, false}};
+    struct rig *r = rig_new((struct kauri_options){.timeout_ms = 1000});
+    struct kauri_cluster_leave l = {.id = 8, .force = _i == 0};
+    fake_server_lock(r->s);
+    r->s->script.left = cases[_i].status;
+    fake_server_unlock(r->s);
+    ck_assert_int_eq(kauri_cluster_leave(r->k, &l), cases[_i].error);
+    size_t calls = fake_server_calls(r->s, KAURI__CALL__CALL_CLUSTER_LEAVE);
+    ck_assert(cases[_i].once ? calls == 1 : calls > 1);
+    ck_assert_str_eq(l.message, cases[_i].once ? "as asked" : "");
+    ck_assert_uint_eq(l.replicas, cases[_i].once ? 8 : 0);
+    ck_assert_uint_eq(l.pending, _i == 0 ? 5 : 0);
+    rig_free(r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("client/cluster");
@@ -269,6 +296,7 @@ int main(void)
     tcase_add_test(tc, test_consumer_goes_on);
     tcase_add_loop_test(tc, test_status, 0, 2);
     tcase_add_loop_test(tc, test_promote, 0, 4);
+    tcase_add_loop_test(tc, test_leave, 0, 5);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

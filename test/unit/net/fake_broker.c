@@ -17,6 +17,7 @@ enum fake_kind {
     FAKE_GROUP,
     FAKE_SHIP,
     FAKE_PROMOTE,
+    FAKE_LEAVE,
 };
 
 struct fake_pending {
@@ -165,6 +166,16 @@ static void fake_finish_promote(struct broker *b, struct broker_promote_request 
     r->done(r);
 }
 
+static void fake_finish_leave(struct broker *b, struct broker_leave_request *r)
+{
+    b->forced = r->force;
+    r->status = b->left;
+    r->replicas = (uint32_t)r->id;
+    r->pending = r->validate_only ? 3 : 0;
+    (void)snprintf(r->message, sizeof r->message, "%s", b->left == BROKER_OK ? "so be it" : "no");
+    r->done(r);
+}
+
 static void fake_complete_one(struct broker *b, struct list *node)
 {
     struct fake_pending *p = LIST_ENTRY(node, struct fake_pending, link);
@@ -195,6 +206,9 @@ static void fake_complete_one(struct broker *b, struct list *node)
         break;
     case FAKE_PROMOTE:
         fake_finish_promote(b, request);
+        break;
+    case FAKE_LEAVE:
+        fake_finish_leave(b, request);
         break;
     }
 }
@@ -359,6 +373,11 @@ int broker_partition_follower(const struct broker *b, struct slice topic, int32_
 void broker_promote_request(struct broker *b, struct broker_promote_request *req)
 {
     fake_start(b, FAKE_PROMOTE, req);
+}
+
+void broker_leave_request(struct broker *b, struct broker_leave_request *req)
+{
+    fake_start(b, FAKE_LEAVE, req);
 }
 
 void broker_configs(const struct broker *b, struct slice topic,

@@ -133,6 +133,30 @@ START_TEST(test_promote)
 }
 END_TEST
 
+START_TEST(test_leave)
+{
+    Kauri__Call call;
+    Kauri__ClusterLeave leave;
+    kauri__cluster_leave__init(&leave);
+    leave.id = _i == 3 ? -1 : 5;
+    leave.force = _i == 1;
+    leave.validate_only = _i == 1;
+    rig.broker->left = _i == 2 ? BROKER_NOT_ENOUGH_REPLICAS : BROKER_OK;
+    client_call(rig.client, &call, KAURI__CALL__CALL_CLUSTER_LEAVE);
+    call.cluster_leave = &leave;
+    const Kauri__Answer *a = ask(&call, _i == 2   ? KAURI__STATUS__NOT_ENOUGH_REPLICAS
+                                        : _i == 3 ? KAURI__STATUS__BAD_REQUEST
+                                                  : KAURI__STATUS__OK);
+    if (_i == 3)
+        return;
+    ck_assert_int_eq(a->answer_case, KAURI__ANSWER__ANSWER_CLUSTER_LEAVE);
+    ck_assert_str_eq(a->message, _i == 2 ? "no" : "so be it");
+    ck_assert_uint_eq(a->cluster_leave->replicas, 5);
+    ck_assert_uint_eq(a->cluster_leave->pending, _i == 1 ? 3 : 0);
+    ck_assert(rig.broker->forced == (_i == 1));
+}
+END_TEST
+
 /* Of a whole call, of an item; and not where nothing of the kind is said. */
 START_TEST(test_points_at_the_leader)
 {
@@ -173,6 +197,7 @@ int main(void)
     tcase_add_loop_test(tc, test_pages, 0, 2);
     tcase_add_test(tc, test_partition);
     tcase_add_loop_test(tc, test_promote, 0, 3);
+    tcase_add_loop_test(tc, test_leave, 0, 4);
     tcase_add_loop_test(tc, test_points_at_the_leader, 0, 2);
     Suite *s = suite_create("net/nano_cluster");
     suite_add_tcase(s, tc);
