@@ -944,6 +944,7 @@ void broker_cluster_stop(struct broker_cluster *c)
     struct ship_link *link = c->broker->env.ship;
     ASSERT(c->broker->cluster == c);
     ASSERT(c->broker->stopping);
+    broker_promote_stop(c->promote);
     if (c->role != BROKER_ALONE)
         broker_cluster_to(c, BROKER_SEEKING); /* lets go of everything */
     broker_leave_end(c->leave, BROKER_STOPPING);

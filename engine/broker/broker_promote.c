@@ -225,7 +225,8 @@ static void broker_promote_ask(struct broker_promote *p, bool ask_only)
         v->call.vote = (struct ship_vote){.term = p->term, .ask_only = ask_only};
         v->call.vote.incarnation = self.incarnation;
         memcpy(v->call.vote.native, self.native, sizeof self.native);
-        v->call.timeout_ms = ask_only ? BROKER_PROMOTE_SOUND_MS : BROKER_PROMOTE_VOTE_MS;
+        v->call.timeout_ms =
+            ask_only || v->silent ? BROKER_PROMOTE_SOUND_MS : BROKER_PROMOTE_VOTE_MS;
         v->call.done = broker_promote_answered;
         v->call.ctx = v;
         v->round = p->round;
@@ -246,6 +247,7 @@ static void broker_promote_know(struct broker_promote *p)
         struct broker_promote_vote *v = &p->votes[p->count++];
         ASSERT(!v->out);
         v->promote = p;
+        v->silent = false;
         v->id = n->id;
         (void)snprintf(v->native, sizeof v->native, "%s", n->native);
     }
@@ -295,43 +297,59 @@ void broker_promote_self(struct broker_promote *p)
     broker_promote_above(p, broker_cluster_term(p->broker));
 }
 
+/* What speaks against it now, in r. */
+static bool broker_promote_refuses(struct broker *b, struct broker_promote_request *r)
+{
+    const char *why = NULL;
+    ASSERT(b->cluster != NULL);
+    r->status = BROKER_DENIED;
+    if (broker_leads(b)) {
+        why = "this broker leads already";
+        r->status = BROKER_OK;
+    } else if (broker_cluster_has_left(b)) {
+        why = "this broker has left the cluster: start it with --replica-of to come back";
+    } else if (broker_cluster_position(b).term == 0) { /* it knows no topic: all of them would go */
+        why = "this broker has no records of the cluster yet: start its leader first";
+    } else if (b->stopping) {
+        why = "the broker stops";
+        r->status = BROKER_STOPPING;
+    } else if (broker_promote_of(b)->phase != BROKER_PROMOTE_IDLE) {
+        why = "a promotion is under way";
+        r->status = BROKER_BUSY;
+    }
+    if (why != NULL)
+        (void)snprintf(r->message, sizeof r->message, "%s", why);
+    ASSERT(why != NULL || !b->stopping);
+    return why != NULL;
+}
+
 void broker_promote_request(struct broker *b, struct broker_promote_request *r)
 {
     struct broker_promote *p = broker_promote_of(b);
-    ASSERT(b->cluster != NULL);
     ASSERT(r->done != NULL);
+    ASSERT(p->broker == b);
     list_init(&r->priv.ready);
     r->message[0] = '\0';
     r->lost = 0;
-    r->status = BROKER_OK;
     r->term = broker_cluster_term(b);
-    if (broker_leads(b)) {
-        (void)snprintf(r->message, sizeof r->message, "this broker leads already");
+    if (broker_promote_refuses(b, r)) {
         list_add_tail(&b->ready_promote, &r->priv.ready);
-        return;
-    }
-    if (broker_cluster_has_left(b)) {
-        r->status = BROKER_DENIED;
-        (void)snprintf(r->message, sizeof r->message,
-                       "this broker has left the cluster: start it with --replica-of to come back");
-        list_add_tail(&b->ready_promote, &r->priv.ready);
-        return;
-    }
-    if (broker_cluster_position(b).term == 0) { /* it knows no topic: all of them would go */
-        r->status = BROKER_DENIED;
-        (void)snprintf(r->message, sizeof r->message,
-                       "this broker has no records of the cluster yet: start its leader first");
-        list_add_tail(&b->ready_promote, &r->priv.ready);
-        return;
-    }
-    if (p->phase != BROKER_PROMOTE_IDLE || p->out > 0 || b->stopping || !broker_node_settled(b)) {
-        r->status = b->stopping ? BROKER_STOPPING : BROKER_BUSY;
+    } else if (p->request != NULL) {
+        r->status = BROKER_BUSY;
         (void)snprintf(r->message, sizeof r->message, "a promotion is under way");
         list_add_tail(&b->ready_promote, &r->priv.ready);
-        return;
+    } else {
+        p->request = r;
+        broker_promote_run(p);
     }
-    p->request = r;
-    broker_promote_begin(p, broker_cluster_term(b));
+}
+
+void broker_promote_stop(struct broker_promote *p)
+{
+    ASSERT(p->broker->stopping);
+    if (p->phase != BROKER_PROMOTE_IDLE || p->request != NULL)
+        broker_promote_end(p, BROKER_STOPPING, "the broker stops");
+    ASSERT(p->phase == BROKER_PROMOTE_IDLE && p->request == NULL);
 }
 
 /* --- records --- */
@@ -736,6 +754,20 @@ static void broker_promote_voting(struct broker_promote *p)
     p->until_ms = broker_now(b) + BROKER_PROMOTE_VOTE_MS;
 }
 
+/* Asked for: begins when calls of the last time are over, and what this broker is may be told. */
+static void broker_promote_waiting(struct broker_promote *p)
+{
+    struct broker_promote_request *r = p->request;
+    ASSERT(p->phase == BROKER_PROMOTE_IDLE);
+    if (r == NULL || p->out > 0 || !broker_node_settled(p->broker))
+        return;
+    if (broker_promote_refuses(p->broker, r))
+        broker_promote_end(p, r->status, "%.200s", r->message);
+    else
+        broker_promote_begin(p, broker_cluster_term(p->broker));
+    ASSERT(p->phase == BROKER_PROMOTE_SOUND || p->request == NULL);
+}
+
 void broker_promote_run(struct broker_promote *p)
 {
     uint32_t held = broker_cluster_held(p->broker)->term;
@@ -746,6 +778,7 @@ void broker_promote_run(struct broker_promote *p)
     }
     switch (p->phase) {
     case BROKER_PROMOTE_IDLE:
+        broker_promote_waiting(p);
         return;
     case BROKER_PROMOTE_SOUND:
         broker_promote_sounded(p);
@@ -780,7 +813,8 @@ void broker_promote_run(struct broker_promote *p)
 int64_t broker_promote_next_ms(const struct broker_promote *p)
 {
     ASSERT(p->broker != NULL);
-    return p->phase == BROKER_PROMOTE_IDLE ? INT64_MAX : broker_now(p->broker) + 20;
+    return p->phase == BROKER_PROMOTE_IDLE && p->request == NULL ? INT64_MAX
+                                                                 : broker_now(p->broker) + 20;
 }
 
 bool broker_promote_quiet(const struct broker_promote *p)

@@ -15,6 +15,8 @@ struct broker_promote *broker_promote_free(struct broker_promote *p);
 /* The broker is freed: nobody is answered. */
 void broker_promote_abandon(struct broker_promote *p);
 void broker_promote_run(struct broker_promote *p);
+/* Whoever asked is told; calls that are out come back on their own. */
+void broker_promote_stop(struct broker_promote *p);
 int64_t broker_promote_next_ms(const struct broker_promote *p);
 bool broker_promote_quiet(const struct broker_promote *p);
 /* Without an operator: a leader that is back, or whose followers promised a term that has none. */
