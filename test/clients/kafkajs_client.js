@@ -7,7 +7,7 @@ const { version } = require('kafkajs/package.json')
 const session = require('./session.js')
 
 const kafka = new Kafka({
-  clientId: 'matrix', brokers: [process.argv[2]], logLevel: logLevel.NOTHING,
+  clientId: 'matrix', brokers: process.argv[2].split(','), logLevel: logLevel.NOTHING,
   retry: { initialRetryTime: 50, maxRetryTime: 400, retries: 60 }
 })
 const codecs = { none: CompressionTypes.None, gzip: CompressionTypes.GZIP }

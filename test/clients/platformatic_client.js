@@ -7,7 +7,7 @@ const path = require('path')
 const zlib = require('zlib')
 const session = require('./session.js')
 
-const options = { clientId: 'matrix', bootstrapBrokers: [process.argv[2]], retries: 400, retryDelay: 50, timeout: 5000 }
+const options = { clientId: 'matrix', bootstrapBrokers: process.argv[2].split(','), retries: 400, retryDelay: 50, timeout: 5000 }
 const acksOf = { all: -1, 1: 1, 0: 0 }
 const hasZstd = typeof zlib.zstdCompressSync === 'function'
 const { version } = require(path.join(path.dirname(require.resolve('@platformatic/kafka')), '..', 'package.json'))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """session: the Python end of the protocol between the driver (run.py) and one client library.
 
-A client program is started with the bootstrap address as its only argument. It reads one request a
-line from stdin and writes one answer a line to stdout, both JSON objects, and ends with its stdin.
+A client program is started with the bootstrap addresses, commas between, as its only argument. It
+reads one request a line from stdin and writes one answer a line to stdout, both JSON objects, and ends with its stdin.
 An answer with `event` comes before the last one; {"error": TEXT} is the answer to what failed.
 
 A record is {"key": HEX|null, "value": HEX|null, "headers": [[NAME, HEX|null], ...],

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -30,7 +31,7 @@ var codecs = map[string]kgo.CompressionCodec{
 const fetchKey = 1
 
 func open(more ...kgo.Opt) (*kgo.Client, error) {
-	return kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(os.Args[1])}, more...)...)
+	return kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(strings.Split(os.Args[1], ",")...)}, more...)...)
 }
 
 func admin() (*kadm.Client, context.Context, func(), error) {

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -91,7 +92,7 @@ func memberConfig(ask *session.Ask) *sarama.Config {
 }
 
 func join(ask *session.Ask) (session.Answer, error) {
-	group, err := sarama.NewConsumerGroup(os.Args[1:2], ask.Group, memberConfig(ask))
+	group, err := sarama.NewConsumerGroup(strings.Split(os.Args[1], ","), ask.Group, memberConfig(ask))
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +116,7 @@ func join(ask *session.Ask) (session.Answer, error) {
 
 // asAdmin does one thing with an admin client.
 func asAdmin(work func(sarama.ClusterAdmin) (session.Answer, error)) (session.Answer, error) {
-	adm, err := sarama.NewClusterAdmin(os.Args[1:2], config())
+	adm, err := sarama.NewClusterAdmin(strings.Split(os.Args[1], ","), config())
 	if err != nil {
 		return nil, err
 	}

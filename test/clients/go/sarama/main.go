@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -51,7 +52,7 @@ func hello(*session.Ask) (session.Answer, error) {
 }
 
 func metadata(*session.Ask) (session.Answer, error) {
-	adm, err := sarama.NewClusterAdmin(os.Args[1:2], config())
+	adm, err := sarama.NewClusterAdmin(strings.Split(os.Args[1], ","), config())
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +76,7 @@ func metadata(*session.Ask) (session.Answer, error) {
 }
 
 func create(ask *session.Ask) (session.Answer, error) {
-	adm, err := sarama.NewClusterAdmin(os.Args[1:2], config())
+	adm, err := sarama.NewClusterAdmin(strings.Split(os.Args[1], ","), config())
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +94,7 @@ func create(ask *session.Ask) (session.Answer, error) {
 }
 
 func grow(ask *session.Ask) (session.Answer, error) {
-	adm, err := sarama.NewClusterAdmin(os.Args[1:2], config())
+	adm, err := sarama.NewClusterAdmin(strings.Split(os.Args[1], ","), config())
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +147,7 @@ func producerConfig(ask *session.Ask) *sarama.Config {
 }
 
 func produce(ask *session.Ask) (session.Answer, error) {
-	producer, err := sarama.NewSyncProducer(os.Args[1:2], producerConfig(ask))
+	producer, err := sarama.NewSyncProducer(strings.Split(os.Args[1], ","), producerConfig(ask))
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +185,7 @@ func run(ask *session.Ask) (session.Answer, error) {
 	c.Net.MaxOpenRequests = 1
 	c.Producer.Retry.Max = 1000
 	c.Producer.Retry.Backoff = 50 * time.Millisecond
-	producer, err := sarama.NewSyncProducer(os.Args[1:2], c)
+	producer, err := sarama.NewSyncProducer(strings.Split(os.Args[1], ","), c)
 	if err != nil {
 		return nil, err
 	}
@@ -222,7 +223,7 @@ func take(ask *session.Ask, from int64, ready func(), got func(*sarama.ConsumerM
 	if ask.PartitionBytes > 0 {
 		c.Consumer.Fetch.Default = ask.PartitionBytes
 	}
-	consumer, err := sarama.NewConsumer(os.Args[1:2], c)
+	consumer, err := sarama.NewConsumer(strings.Split(os.Args[1], ","), c)
 	if err != nil {
 		return err
 	}
@@ -248,7 +249,7 @@ func take(ask *session.Ask, from int64, ready func(), got func(*sarama.ConsumerM
 }
 
 func offsetAt(ask *session.Ask, ms int64) (int64, error) {
-	client, err := sarama.NewClient(os.Args[1:2], config())
+	client, err := sarama.NewClient(strings.Split(os.Args[1], ","), config())
 	if err != nil {
 		return 0, err
 	}
