@@ -7,7 +7,7 @@
  * so that a producer's first question is answered with its topic. A broker that does not lead has
  * the leader make it, and says that it has no leader yet: its client asks on. The leader of the
  * cluster is its controller and coordinates all groups. Metadata names every broker that has an
- * address, silent or not.
+ * address, as long as its leader hears of it.
  */
 #include "net/kafka/kafka_nodes.h"
 
@@ -267,7 +267,7 @@ static void kafka_metadata_answer(struct kafka_call *c, const struct kafka_nodes
     }
     for (size_t i = 0; i < all->count; i++) {
         const struct kafka_node *n = &all->v[i];
-        if (n->told)
+        if (n->told && !n->gone)
             v[a.brokers.count++] =
                 (struct kp_metadata_response_broker){n->id, n->host, n->port, n->rack};
     }

@@ -7,6 +7,8 @@
  *   another          as it has registered; not told when it left, or has no address for clients
  *   leader           of the cluster or of a partition: -1 when it is not known, or the record still
  *                    names this broker, which does not lead (yet, or any more)
+ *   gone             likewise, and not told in Metadata, as Kafka leaves out fenced brokers: clients
+ *                    dial what is named there, some of them for ever
  *   offline          only the leader knows: replicas that are not registered with it, or have been
  *                    silent for KAFKA_SILENT_MS
  *
@@ -17,6 +19,7 @@
 #include "net/kafka/kafka_nodes.h"
 
 #define KAFKA_SILENT_MS 10000
+#define KAFKA_COME_US   5000000 /* a new leader's followers have so long to come to it */
 
 /* --- brokers ---------------------------------------------------------------------------------- */
 
@@ -57,6 +60,7 @@ static void kafka_nodes_take(struct kafka_call *c, struct kafka_nodes *all,
     n->rack = kafka_nodes_text(m->rack);
     n->told = !m->left && m->kafka_host[0] != '\0' && m->kafka_port > 0;
     n->silent = all->leads && (m->left || m->silent_ms < 0 || m->silent_ms > KAFKA_SILENT_MS);
+    n->gone = n->silent && (m->silent_ms >= 0 || c->began_us - c->k->led_us > KAFKA_COME_US);
 }
 
 struct kafka_nodes *kafka_nodes(struct kafka_call *c)
@@ -75,6 +79,10 @@ struct kafka_nodes *kafka_nodes(struct kafka_call *c)
     all->v = v;
     all->self = c->k->node_id;
     all->leads = info.changes_here;
+    if (!all->leads)
+        c->k->led_us = 0;
+    else if (c->k->led_us == 0)
+        c->k->led_us = c->began_us;
     all->leader = info.leader == all->self && !all->leads ? -1 : info.leader;
     for (size_t i = 0; broker_member(b, i, &m) == 0; i++)
         kafka_nodes_take(c, all, &m);

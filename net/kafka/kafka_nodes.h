@@ -14,6 +14,7 @@ struct kafka_node {
     struct slice rack; /* null: none */
     bool told;         /* clients may know of it */
     bool silent;       /* as its leader, this broker has not heard of it */
+    bool gone;         /* and not for so long that clients had better not dial it */
     bool hinted;       /* named by kafka_nodes_hint */
 };
 

@@ -70,8 +70,9 @@ struct kafka {
     struct tally tallies[KP_API_COUNT]; /* from a frame to its answer */
     char cluster_id[23];
     int32_t node_id;
-    char rack[KAFKA_RACK_MAX + 1];       /* of this broker; "": none */
-    bool rack_aware;                     /* consumers are sent to replicas in their rack */
+    char rack[KAFKA_RACK_MAX + 1]; /* of this broker; "": none */
+    int64_t led_us;  /* monotonic: since it was seen that this broker leads; 0: it does not */
+    bool rack_aware; /* consumers are sent to replicas in their rack */
     struct kafka_call *current;          /* whose frame is being taken; NULL when it was answered */
     uint64_t damaged[KAFKA_DAMAGED_MAX]; /* by hash; a ring */
     size_t damaged_count;

@@ -103,6 +103,16 @@ static const struct kp_describe_topic_partitions_response_partition *page(void)
     return &a->topics.v[0].partitions.v[0];
 }
 
+static void expect_brokers(const char *ids)
+{
+    const struct kp_metadata_response *a = fleet_metadata(&f, 12, "t", true);
+    int32_t v[4];
+    ck_assert_int_le(a->brokers.count, 4);
+    for (int32_t i = 0; i < a->brokers.count; i++)
+        v[i] = a->brokers.v[i].node_id;
+    expect_ids(&(struct kp_i32s){v, a->brokers.count}, ids);
+}
+
 /* A broker that died: only the leader knows, first as silence, then by the in-sync set. */
 START_TEST(one_is_silent)
 {
@@ -111,6 +121,7 @@ START_TEST(one_is_silent)
     fleet_ask(&f, 1);
     expect_ids(&fleet_metadata(&f, 12, "t", true)->topics.v[0].partitions.v[0].offline, "3 ");
     expect_ids(&page()->offline, "3 ");
+    expect_brokers("1 2 ");
     ck_assert_int_eq(describe(1, false)->brokers.count, 3);
     ck_assert_int_eq(describe(2, false)->brokers.count, 2);
     const struct kp_describe_cluster_response *a = describe(2, true);
@@ -252,6 +263,22 @@ START_TEST(after_a_promotion)
 }
 END_TEST
 
+/* A new leader sends nobody to a broker that does not come to it; but gives them a while. */
+START_TEST(who_does_not_follow)
+{
+    enum broker_status s = world_promote(&f.w, 2, false);
+    ck_assert_msg(s == BROKER_OK, "%d: %s", s, f.w.said);
+    world_kill(&f.w, 3); /* it has promised, and not registered yet */
+    fleet_ask(&f, 2);
+    expect_brokers("1 2 3 ");
+    world_run(&f.w, 8000);
+    expect_brokers("1 2 ");
+    world_start(&f.w, 3);
+    world_run(&f.w, 5000);
+    expect_brokers("1 2 3 ");
+}
+END_TEST
+
 /* The others are gone, and who is left does not lead. */
 START_TEST(nobody_leads)
 {
@@ -323,6 +350,7 @@ int main(void)
     tcase_add_test(t, one_is_silent);
     tcase_add_test(t, changes_are_the_leaders);
     tcase_add_test(t, after_a_promotion);
+    tcase_add_test(t, who_does_not_follow);
     tcase_add_test(t, nobody_leads);
     tcase_add_test(t, replication_factors);
     suite_add_tcase(s, t);
