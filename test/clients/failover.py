@@ -134,8 +134,11 @@ class Rig:
     def gather(self, recipes):
         for name, recipe in recipes.items():
             try:
-                self.pairs.append(Pair(self, name, recipe))
-                print(f"client  {name} {self.pairs[-1].producer.about['version']}", flush=True)
+                pair = Pair(self, name, recipe)
+                print(f"client  {name} {pair.producer.about['version']}", flush=True)
+                if "failover" in pair.producer.lacks:
+                    raise fleet.Missing(pair.producer.lacks["failover"])
+                self.pairs.append(pair)
             except (fleet.Missing, fleet.Refused) as why:
                 self.missing[name] = str(why)
                 print(f"skip    {name}: {why}", flush=True)

@@ -94,6 +94,7 @@ const client = {
     const lacks = hasZstd ? {} : { read_zstd: 'this Node.js has no zstd' }
     lacks.timestamp = '@platformatic/kafka writes a wrong time for a record older than the first of its batch'
     lacks.read_snappy = '@platformatic/kafka reads no snappy in frames, as Java writes it'
+    lacks.failover = '@platformatic/kafka asks for no new metadata when a broker it dials is gone'
     lacks.metadata_in = '@platformatic/kafka commits no metadata'
     lacks.placed_each = '@platformatic/kafka tells the first offset of a partition only'
     return { name: '@platformatic/kafka', version, hash: 'murmur2 unsigned', lacks, codecs: ['none', 'gzip', 'snappy', 'lz4', ...(hasZstd ? ['zstd'] : [])] }
