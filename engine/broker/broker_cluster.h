@@ -115,7 +115,7 @@ void bpart_advanced(struct bpart *p);
 /* False: a new leader that has not heard of its epoch's start being committed. */
 bool bpart_watermark_known(const struct bpart *p);
 /* Waits until `a->offset` is below the high watermark; false: it is, or nobody else is to be waited
- * for, and nothing was queued. True: `done` runs, here and now where this broker leads no longer. */
+ * for, and nothing was queued. True: `done` runs, at once where this broker leads no longer. */
 bool bpart_ack_wait(struct bpart *p, struct bpart_ack *a);
 void bpart_ack_cancel(struct bpart_ack *a);
 /* BROKER_OK, BROKER_NOT_LEADER or BROKER_NOT_ENOUGH_REPLICAS for an append with these acks. */

@@ -24,7 +24,7 @@ struct world_node {
     char native[32];
     char id_text[8];
     bool up;
-    bool held; /* its disk does nothing for now */
+    bool held;     /* its disk does nothing for now */
     uint64_t life; /* rises with every start */
 };
 
