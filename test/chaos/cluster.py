@@ -21,15 +21,19 @@ import rig
 WAIT_LIMIT_S = 60
 PROMOTE_LIMIT_S = 20
 REFUSED = 7
+AGAIN = ("try again", "is under way")  # what the tool says where it may work in a moment
 HEADER = struct.Struct(">qiiBIhi")  # base offset, size, epoch, magic, crc, attributes, last delta
 
 
 class Member(harness.KafkaBroker):
     """One broker of a cluster. host: its address; wrap: a command that starts it elsewhere."""
 
-    def __init__(self, home, number, host="127.0.0.1", wrap=(), **settings):
+    LOCAL = "127.0.0.1"
+
+    def __init__(self, home, number, host=LOCAL, wrap=(), **settings):
         super().__init__(home, f"n{number}", **settings)
         self.number, self.wrap, self.stopped = number, wrap, False
+        self.insecure = () if host == self.LOCAL else ("--allow-insecure",)
         self.url = f"tcp://{host}:{harness.free_port()}"
         self.address = f"{host}:{harness.free_port()}"
 
@@ -37,7 +41,7 @@ class Member(harness.KafkaBroker):
         """Starts it as a replica of the others; with none, alone."""
         seeds = ",".join(other.url for other in others)
         more = ("--replica-of", seeds) if seeds else ()
-        if self.start("--broker-id", str(self.number), *more, wrap=self.wrap) is None:
+        if self.start("--broker-id", str(self.number), *more, *self.insecure, wrap=self.wrap) is None:
             raise RuntimeError(f"broker {self.number} does not start: {self.errors()[-800:]}")
 
     def pause(self):
@@ -143,22 +147,24 @@ class Cluster:
 
     def promote_one(self, candidates, limit_s=30):
         """As an operator does: one after the other until one takes over. (the member that leads,
-        the refusals in words); (None, ...) when none does within the limit."""
-        refused = []
+        the refusals in words, what went wrong otherwise); no member when none does within the
+        limit."""
+        refused, wrong = [], []
 
         def attempt():
             for member in candidates:
                 done = self.promote(member)
                 if done.code == 0:
                     return member
-                refused.append(f"{member.number}: exit {done.code}: {done.errors.strip()}")
+                known = done.code == REFUSED or done.code == 1 and any(w in done.errors for w in AGAIN)
+                (refused if known else wrong).append(f"{member.number}: {done}")
             return None
-        return harness.wait_for(attempt, limit_s, 0.1), refused
+        return harness.wait_for(attempt, limit_s, 0.1), refused, wrong
 
     def stop(self):
-        """Faults of clean stops, followers first."""
+        """Faults of clean stops, the leader first: its followers still ask it."""
         leader = self.leader()
-        codes = {m.number: m.stop() for m in (*self.others(leader), leader)}
+        codes = {m.number: m.stop() for m in (leader, *self.others(leader))}
         return [f"the stop of broker {n}: exit {code}" for n, code in codes.items() if code != 0]
 
     def told(self):
@@ -187,4 +193,75 @@ class Cluster:
 
 
 FRONTS = {"native": rig.Front("", Cluster, lambda cluster: cluster.url),
-          "kafka": rig.Front("_kafka", Cluster, lambda cluster: cluster.leader().address)}
+          "kafka": rig.Front("_kafka", Cluster, lambda cluster: cluster.address)}
+
+
+class Topics:
+    """Topics with producers, and the verdict over them."""
+
+    def __init__(self, group, loads):
+        self.group, self.loads = group, loads
+        self.topics = {load.topic for load in loads}
+
+    def judge(self, total):
+        """Faults; total gets the counts."""
+        faults = []
+        for load in self.loads:
+            mine = rig.Total()
+            rig.judge_all([load], mine, "--server", load.front.address(self.group))
+            total.add(mine.counts, "")
+            faults += mine.words + rig.refusals([load], mine)
+        return faults
+
+    def delete(self):
+        self.group.run("topic", "delete", *sorted(self.topics), "-y")
+
+
+class Filled(Topics):
+    """A topic of so many bytes, written as fast as it goes."""
+
+    def __init__(self, group, name, size):
+        producer = rig.Producer("none", 16000, 0, records=size // 8000)
+        super().__init__(group, [rig.Load(group, name, 2, [producer], 1, front=FRONTS["native"],
+                                          segment_bytes=32 << 20)])
+
+    def write(self):
+        """Faults."""
+        for load in self.loads:
+            load.create()
+            load.start()
+        return [word for load in self.loads for word in load.end()]
+
+
+class Writers(Topics):
+    """A producer of each front, on a topic of its own with min.insync.replicas=2, and the verdict
+    over both."""
+
+    def __init__(self, group, name, run, rate=800, size_max=300, acks=-1, partitions=2):
+        super().__init__(group, [rig.Load(group, f"{front}-{name}", partitions,
+                                          [rig.Producer(codec, size_max, rate, acks=acks)], run,
+                                          front=FRONTS[front], min_insync_replicas=2)
+                                 for front, codec in (("native", "zstd"), ("kafka", "none"))])
+
+    def start(self):
+        """Until both have acknowledgements. Faults."""
+        for load in self.loads:
+            load.create()
+            load.start()
+        if not harness.wait_for(lambda: all(h.exists() and h.stat().st_size > 0 for load in self.loads
+                                            for h in load.histories)):
+            return [f"nothing is acknowledged: {self.group.told()}"]
+        return []
+
+    def end(self):
+        """With all brokers there: the producers finish. Faults; after it the logs are compared."""
+        why = self.group.caught_up()
+        faults = ([why] if why else []) + rig.finish(self.loads)
+        why = self.group.caught_up()
+        return faults + ([why] if why else []) + self.group.differences(self.topics)
+
+    def silences(self):
+        """Of each producer: (from, to) of its longest time without an acknowledgement, in seconds of
+        CLOCK_MONOTONIC."""
+        return [(c["quiet_from_us"] / 1e6, c["quiet_to_us"] / 1e6)
+                for load in self.loads for c in load.counters]

@@ -63,19 +63,16 @@ class Round:
         self.tail = self.unshipped = 0
         self.struck = None  # when the leader went; CLOCK_MONOTONIC
         self.kept = group.home.path / "kept"
-        self.loads = [rig.Load(group, f"{front}-{number:04d}", PARTITIONS,
-                               [rig.Producer(codec, 300, 800, acks=acks)], number + 1,
-                               front=cluster.FRONTS[front], min_insync_replicas=2)
-                      for front, codec in (("native", "zstd"), ("kafka", "none"))]
+        self.writers = cluster.Writers(group, f"{number:04d}", number + 1, acks=acks)
 
     # ---- what may happen ----
     def promote(self, candidates):
         """The new leader; the rounds end where nobody takes over."""
-        leader, refused = self.group.promote_one(candidates)
+        leader, refused, wrong = self.group.promote_one(candidates)
         self.refused += len(refused)
         if leader is None:
             raise RuntimeError(f"nobody took over: {refused[-3:]}: {self.group.told()}")
-        self.faults += [f"promotion: {why}" for why in refused if f"exit {cluster.REFUSED}" not in why]
+        self.faults += [f"promotion: {why}" for why in wrong]
         return leader
 
     def survivors(self):
@@ -142,7 +139,7 @@ class Round:
         self.leader.kill()
         shutil.rmtree(self.kept, ignore_errors=True)
         self.kept.mkdir()
-        for load in self.loads:
+        for load in self.writers.loads:
             for i in range(PARTITIONS):
                 shutil.copytree(self.leader.partition(load.topic, i), self.kept / f"{load.topic}-{i}")
         for follower in followers:
@@ -153,59 +150,40 @@ class Round:
 
     # ---- the verdict ----
     def run(self, total):
-        for load in self.loads:
-            load.create()
-            load.start()
-        if not harness.wait_for(lambda: all(h.exists() and h.stat().st_size > 0 for load in self.loads
-                                            for h in load.histories)):
-            self.faults.append(f"nothing is acknowledged: {self.group.told()}")
+        self.faults += self.writers.start()
         time.sleep(self.chance.uniform(0, 0.5))
         EVENTS[self.event](self)
-        why = self.group.caught_up()
-        self.faults += [why] if why else []
-        self.faults += rig.finish(self.loads)
-        why = self.group.caught_up()
-        self.faults += [why] if why else []
-        self.faults += self.group.differences({load.topic for load in self.loads})
-        self.judge(total)
-        self.measure()
-        self.group.run("topic", "delete", *(load.topic for load in self.loads), "-y")
-
-    def judge(self, total):
-        for load in self.loads:
-            mine = rig.Total()
-            rig.judge_all([load], mine, "--server", load.front.address(self.group))
-            total.add(mine.counts, "")
-            self.faults += rig.refusals([load], mine)
-            if self.acks == 1:
-                self.judge_tail(load, mine.counts)
-            elif mine.words:
-                self.faults += mine.words
+        self.faults += self.writers.end()
+        if self.acks == 1:
+            for load in self.writers.loads:
+                counts, words = load.judge("--server", load.front.address(self.group))
+                total.add(counts, words)
+                self.faults += [words] if counts is None else self.judge_tail(load, counts)
+        else:
+            self.faults += self.writers.judge(total)
+        self.silences = [(to - self.struck) * 1000 for since, to in self.writers.silences()
+                         if self.struck is not None and since <= self.struck <= to]
+        self.writers.delete()
 
     def judge_tail(self, load, counts):
-        """acks=1: the old leader's log, then the new one's: a prefix, and what is beyond it."""
-        tail = 0
+        """acks=1: the old leader's log, then the new one's: a prefix, and what is beyond it. Faults."""
+        tail, faults = 0, []
         for i in range(PARTITIONS):
             old = cluster.read_batches(self.kept / f"{load.topic}-{i}")
             new = cluster.read_batches(self.leader.partition(load.topic, i))
             epoch = max((b.epoch for b in old), default=-1)
             shipped = [b.raw for b in new if b.epoch <= epoch]
             if shipped != [b.raw for b in old[:len(shipped)]]:
-                self.faults.append(f"{load.topic}-{i}: what survived is no prefix of the old log")
+                faults.append(f"{load.topic}-{i}: what survived is no prefix of the old log")
             tail += sum(b.end - b.base for b in old[len(shipped):])
         self.unshipped += tail
         # Of an offset that was acknowledged by both leaders the judge says "wrong" twice.
         missing = counts["lost"] + counts["wrong"] - sum(map(acked_twice, load.histories))
         self.tail += missing
         if missing > tail or counts["phantom"] + counts["gaps"]:
-            self.faults.append(f"{load.topic}: {missing} acknowledged are missing, the old leader had "
-                               f"{tail} that nobody else had: {counts}")
-
-    def measure(self):
-        for load in self.loads:
-            quiet = load.counters[0]["quiet_to_us"] / 1e6
-            if self.struck is not None and load.counters[0]["quiet_from_us"] / 1e6 <= self.struck <= quiet:
-                self.silences.append((quiet - self.struck) * 1000)
+            faults.append(f"{load.topic}: {missing} acknowledged are missing, the old leader had "
+                          f"{tail} that nobody else had: {counts}")
+        return faults
 
 
 EVENTS = {"kill the leader": Round.kill_leader, "stop the leader": Round.stop_leader,
@@ -275,7 +253,7 @@ class Run:
                          f"missing, none other; {c['phantom']} phantom, {c['gaps']} gaps")
         else:
             words.append(", ".join(f"{c[k]} {k}" for k in rig.FAULTS))
-        words.append(f"{self.refused} promotions refused and tried elsewhere")
+        words.append(f"{self.refused} promotions refused and tried again or elsewhere")
         for event, ms in sorted(self.silences.items()):
             if ms:
                 words.append(f"silence ({event}) p50 {harness.percentile(ms, 50):.0f} "

@@ -35,11 +35,12 @@ FRONTS = {"native": NATIVE, "kafka": KAFKA}
 
 
 class Producer:
-    """codec, size_max (bytes of the filler), rate (records a second), linger (ms), acks (-1: all)."""
+    """codec, size_max (bytes of the filler), rate (records a second), linger (ms), acks (-1: all),
+    records (then it ends by itself; 0: never)."""
 
-    def __init__(self, codec="none", size_max=200, rate=2000, linger=2, acks=-1):
+    def __init__(self, codec="none", size_max=200, rate=2000, linger=2, acks=-1, records=0):
         self.codec, self.size_max, self.rate, self.linger = codec, size_max, rate, linger
-        self.acks = acks
+        self.acks, self.records = acks, records
 
 
 class Load:
@@ -70,6 +71,7 @@ class Load:
                          seed=self.run + i, rate=p.rate, linger=p.linger)
             words["size-max"] = size_max
             words.update({"acks": p.acks} if p.acks >= 0 else {})
+            words.update({"records": p.records} if p.records else {})
             command = [str(self.front.loader)] + [str(w) for k, v in words.items() for w in (f"--{k}", v)]
             child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                      stderr=open(f"{self.histories[i]}.stderr", "wb"),
