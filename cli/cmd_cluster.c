@@ -55,6 +55,8 @@ static int cmd_cluster_ask(struct cmd_client *c, bool partitions, struct cmd_clu
     int error = kauri_cluster_status(c->k, partitions, &v.told);
     if (error != 0)
         return error;
+    v.fenced = v.told->fenced;
+    (void)snprintf(v.trouble, sizeof v.trouble, "%s", v.told->trouble);
     if (v.told->leader >= 0 && v.told->leader != v.told->id && v.told->native[0] != '\0')
         cmd_cluster_ask_leader(&v, partitions);
     *out = v;
@@ -70,6 +72,25 @@ static const char *cmd_cluster_status_take(void *ctx, int key, const char *value
     return NULL;
 }
 
+static void cmd_cluster_warn(const struct args *a, const struct cmd_cluster_view *v)
+{
+    if (v->trouble[0] != '\0')
+        out_warning(&a->out, "%s", v->trouble);
+    if (v->fenced > 0) {
+        out_warning(&a->out,
+                    "%u partitions of the broker that was asked part from the leader's "
+                    "log below what was acknowledged, and are not followed",
+                    v->fenced);
+        out_hint(&a->out, "its log names them; if the leader is right, stop it and start it "
+                          "with an empty data folder");
+    }
+    if (v->silent) {
+        out_warning(&a->out, "broker %d leads, at %s, and does not answer", v->told->leader,
+                    v->told->native);
+        out_hint(&a->out, "if it is gone for good: kauri cluster promote -s ADDRESS of another");
+    }
+}
+
 static int cmd_cluster_status(struct args *a, int argc, char **argv)
 {
     static const struct args_row rows[] = {{'p', "partitions", NULL, "every partition"}};
@@ -79,7 +100,8 @@ static int cmd_cluster_status(struct args *a, int argc, char **argv)
         .about =
             "The brokers of the cluster, who leads, and how far the replicas are.\n"
             "HEARD: its last call to the leader. IN SYNC: its replicas in sync, of all it has.\n"
-            "LAG: records that they lack.",
+            "LAG, BYTES: what they lack. BEHIND: since the last one of them had everything.\n"
+            "With -p: the same of each follower, and for how long it is in sync, or out.",
         ARGS_ROWS(rows),
         .examples = "  kauri cluster status\n"
                     "  kauri cluster status -p -s tcp://127.0.0.1:7192\n"
@@ -102,12 +124,7 @@ static int cmd_cluster_status(struct args *a, int argc, char **argv)
     r = error == 0 ? CMD_DONE : cmd_fail(a, &c, error, NULL);
     if (error == 0) {
         cmd_cluster_show(a, &view, partitions);
-        if (view.silent) {
-            out_warning(&a->out, "broker %d leads, at %s, and does not answer", view.told->leader,
-                        view.told->native);
-            out_hint(&a->out,
-                     "if it is gone for good: kauri cluster promote -s ADDRESS of another");
-        }
+        cmd_cluster_warn(a, &view);
     }
     cmd_cluster_drop(&view);
     cmd_close(&c);

@@ -11,6 +11,8 @@
 struct cmd_cluster_view {
     struct kauri_cluster *told; /* owned, kauri_result_free; the leader's, where it answers */
     bool silent;                /* a leader is known, and does not answer */
+    char trouble[256];          /* why it has no place in the cluster; "" it has */
+    uint32_t fenced;            /* partitions that the one that was asked does not follow */
 };
 
 /* Prints the brokers, and with `partitions` all of these. */

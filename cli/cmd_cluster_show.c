@@ -45,6 +45,8 @@ static json_t *cmd_cluster_broker_json(const struct kauri_cluster *t,
     (void)json_object_set_new(o, "replicas", json_integer(b->replicas));
     (void)json_object_set_new(o, "in_sync", json_integer(b->in_sync));
     (void)json_object_set_new(o, "lag", cmd_cluster_number(b->lag));
+    (void)json_object_set_new(o, "lag_bytes", cmd_cluster_number(b->lag < 0 ? -1 : b->lag_size));
+    (void)json_object_set_new(o, "behind_ms", cmd_cluster_number(b->lag < 0 ? -1 : b->behind_ms));
     return o;
 }
 
@@ -58,7 +60,9 @@ static json_t *cmd_cluster_partition_json(const struct kauri_cluster_partition *
         json_t *j = json_pack("{s:i, s:b}", "id", f->id, "in_sync", f->in_sync);
         (void)json_object_set_new(j, "end", cmd_cluster_number(f->end));
         (void)json_object_set_new(j, "lag", cmd_cluster_number(f->lag));
+        (void)json_object_set_new(j, "lag_bytes", cmd_cluster_number(f->lag_size));
         (void)json_object_set_new(j, "caught_up_ms", cmd_cluster_number(f->caught_up_ms));
+        (void)json_object_set_new(j, "since_ms", cmd_cluster_number(f->since_ms));
         (void)json_array_append_new(followers, j);
     }
     (void)json_object_set_new(o, "replicas", cmd_cluster_ids_json(p->replicas, p->replica_count));
@@ -66,6 +70,7 @@ static json_t *cmd_cluster_partition_json(const struct kauri_cluster_partition *
     (void)json_object_set_new(o, "eligible", cmd_cluster_ids_json(p->eligible, p->eligible_count));
     (void)json_object_set_new(o, "end", cmd_cluster_number(p->end));
     (void)json_object_set_new(o, "followers", followers);
+    (void)json_object_set_new(o, "fenced", json_boolean(p->fenced));
     return o;
 }
 
@@ -85,6 +90,8 @@ static void cmd_cluster_json(const struct cmd_cluster_view *v, bool partitions)
     (void)json_object_set_new(o, "partition_count", json_integer(t->partition_count));
     (void)json_object_set_new(o, "leaderless", json_integer(t->leaderless));
     (void)json_object_set_new(o, "under_replicated", json_integer(t->under_replicated));
+    (void)json_object_set_new(o, "trouble", json_string(v->trouble));
+    (void)json_object_set_new(o, "fenced_here", json_integer(v->fenced));
     (void)json_object_set_new(o, "brokers", brokers);
     if (partitions)
         (void)json_object_set(o, "partitions", list);
@@ -111,19 +118,28 @@ static void cmd_cluster_heading(const struct cmd_cluster_view *v)
     (void)printf("\n");
 }
 
-static const char *cmd_cluster_ago(char text[OUT_TEXT_MAX], int64_t ms)
+static const char *cmd_cluster_time(char text[OUT_TEXT_MAX], int64_t ms)
 {
     if (ms < 0)
         return "-";
-    (void)snprintf(text, OUT_TEXT_MAX, "%" PRId64 ".%" PRId64 " s ago", ms / 1000, ms % 1000 / 100);
+    (void)snprintf(text, OUT_TEXT_MAX, "%" PRId64 ".%" PRId64 " s", ms / 1000, ms % 1000 / 100);
+    return text;
+}
+
+static const char *cmd_cluster_ago(char text[OUT_TEXT_MAX], int64_t ms)
+{
+    char time[OUT_TEXT_MAX];
+    if (ms < 0)
+        return "-";
+    (void)snprintf(text, OUT_TEXT_MAX, "%.32s ago", cmd_cluster_time(time, ms));
     return text;
 }
 
 static void cmd_cluster_brokers(const struct kauri_cluster *t)
 {
-    static const char *const heads[] = {"BROKER", "ROLE",    "NATIVE", "KAFKA",
-                                        "HEARD",  "IN SYNC", "LAG"};
-    struct out_table table = {.align = "rlllrrr"};
+    static const char *const heads[] = {"BROKER",  "ROLE", "NATIVE", "KAFKA", "HEARD",
+                                        "IN SYNC", "LAG",  "BYTES",  "BEHIND"};
+    struct out_table table = {.align = "rlllrrrrr"};
     char text[320];
     for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
         out_table_add(&table, heads[i]);
@@ -139,7 +155,10 @@ static void cmd_cluster_brokers(const struct kauri_cluster *t)
                                   : cmd_cluster_ago(text, b->silent_ms));
         (void)snprintf(text, sizeof text, "%u/%u", b->in_sync, b->replicas);
         out_table_add(&table, text);
-        out_table_add(&table, b->id == t->leader ? "-" : out_count(text, b->lag));
+        bool known = b->id != t->leader && b->lag >= 0;
+        out_table_add(&table, known ? out_count(text, b->lag) : "-");
+        out_table_add(&table, known ? out_size(text, b->lag_size) : "-");
+        out_table_add(&table, known ? cmd_cluster_time(text, b->behind_ms) : "-");
     }
     out_table_end(&table);
 }
@@ -151,17 +170,18 @@ static void cmd_cluster_ids(struct buf *out, const int32_t *ids, size_t count)
     buf_append_u8(out, 0);
 }
 
-/* "2: 0, 3: 1200 behind, not in sync" */
+/* "2: 0 in sync for 61.0 s, 3: 1200 (3.4 MiB, 12.0 s) out for 2.1 s" */
 static void cmd_cluster_followers(struct buf *out, const struct kauri_cluster_partition *p)
 {
-    char text[OUT_TEXT_MAX];
+    char text[OUT_TEXT_MAX], size[OUT_TEXT_MAX];
     for (size_t i = 0; i < p->follower_count; i++) {
         const struct kauri_cluster_follower *f = &p->followers[i];
         buf_printf(out, "%s%d: %s", i > 0 ? ", " : "", f->id, out_count(text, f->lag));
-        if (!f->in_sync)
-            buf_printf(out, " not in sync");
-        if (!f->in_sync && f->caught_up_ms > 0)
-            buf_printf(out, " (%s)", cmd_cluster_ago(text, f->caught_up_ms));
+        if (f->lag > 0)
+            buf_printf(out, " (%s, %s)", out_size(size, f->lag_size),
+                       cmd_cluster_time(text, f->caught_up_ms));
+        buf_printf(out, " %s for %s", f->in_sync ? "in sync" : "out",
+                   cmd_cluster_time(text, f->since_ms));
     }
     if (p->follower_count == 0)
         buf_printf(out, "-");

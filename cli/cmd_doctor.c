@@ -269,11 +269,48 @@ static void cmd_doctor_topics(struct cmd_doctor *d)
                        cmd_doctor_names(&n));
 }
 
+/* A broker that knows no clusters has nothing to tell. */
+static void cmd_doctor_cluster(struct cmd_doctor *d, struct kauri *k)
+{
+    struct kauri_cluster *t = NULL;
+    const char *hint = "kauri cluster status -p";
+    bool bad = true;
+    if (kauri_cluster_status(k, false, &t) != 0)
+        return;
+    if (t->fenced > 0)
+        cmd_doctor_say(d, CMD_DOCTOR_FAILED, "cluster",
+                       "its log names them; if the leader is right, stop this broker and start it "
+                       "with an empty data folder",
+                       "%u partitions part from the leader's log below what was acknowledged, and "
+                       "are not followed",
+                       t->fenced);
+    else if (t->trouble[0] != '\0')
+        cmd_doctor_say(d, CMD_DOCTOR_FAILED, "cluster", hint, "%s", t->trouble);
+    else if (t->leader < 0)
+        cmd_doctor_say(d, CMD_DOCTOR_FAILED, "cluster", hint, "no broker leads (this one: %s)",
+                       t->role);
+    else if (t->leaderless > 0)
+        cmd_doctor_say(d, CMD_DOCTOR_FAILED, "cluster", hint, "%u partitions have no leader",
+                       t->leaderless);
+    else
+        bad = false;
+    if (!bad && t->under_replicated > 0)
+        cmd_doctor_say(d, CMD_DOCTOR_WARNING, "replicas", hint,
+                       "%u of %u partitions have a replica that is not in sync",
+                       t->under_replicated, t->partition_count);
+    else if (!bad && t->broker_count > 1)
+        cmd_doctor_say(d, CMD_DOCTOR_OK, "replicas", NULL,
+                       "%zu brokers, broker %d leads, all in sync", t->broker_count, t->leader);
+    kauri_result_free(t);
+}
+
 /* --- all of it ------------------------------------------------------------------------------ */
 
 static int cmd_doctor_look(struct cmd_doctor *d, struct cmd_client *c)
 {
     int error = kauri_server(c->k, &d->server);
+    if (error == 0)
+        cmd_doctor_cluster(d, c->k); /* first: what follows may be asked of the leader */
     if (error == 0)
         error = survey_take(c->k, &d->before);
     if (error != 0)

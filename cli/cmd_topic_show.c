@@ -8,6 +8,7 @@
 
 #include "cli/cmd_topic_priv.h"
 #include "engine/base/assert.h"
+#include "engine/base/cleanup.h"
 
 int64_t cmd_topic_records(const struct kauri_topic *t)
 {
@@ -30,6 +31,15 @@ static int64_t cmd_topic_bytes(const struct kauri_topic *t)
     for (int32_t i = 0; i < t->partition_count; i++)
         sum += t->partitions[i].size;
     return sum;
+}
+
+/* The replicas there are; what was asked for may be less, or more than there are brokers. */
+static int32_t cmd_topic_replication(const struct kauri_topic *t)
+{
+    size_t most = 0;
+    for (int32_t i = 0; t->partitions != NULL && i < t->partition_count; i++)
+        most = t->partitions[i].replica_count > most ? t->partitions[i].replica_count : most;
+    return most > 0 ? (int32_t)most : t->replication;
 }
 
 static const char *cmd_topic_config(const struct kauri_topic *t, const char *key)
@@ -65,7 +75,7 @@ static void cmd_topic_list_row(struct out_table *table, const struct kauri_topic
         retention = strtoll(value, NULL, 10);
     out_table_add(table, t->name);
     out_table_add(table, out_count(text, t->partition_count));
-    out_table_add(table, out_count(text, t->replication));
+    out_table_add(table, out_count(text, cmd_topic_replication(t)));
     out_table_add(table, out_count(text, cmd_topic_records(t)));
     out_table_add(table, out_size(text, cmd_topic_bytes(t)));
     out_table_add(table, out_duration(text, retention));
@@ -84,7 +94,7 @@ static void cmd_topic_list_one(void *ctx, const struct kauri_topic *t)
     }
     const char *retention = cmd_topic_config(t, "retention.ms");
     json_t *o = json_pack("{s:s, s:i, s:i, s:b}", "name", t->name, "partitions", t->partition_count,
-                          "replication", t->replication, "internal", t->internal);
+                          "replication", cmd_topic_replication(t), "internal", t->internal);
     (void)json_object_set_new(o, "records", cmd_topic_number(cmd_topic_records(t)));
     (void)json_object_set_new(o, "bytes", cmd_topic_number(cmd_topic_bytes(t)));
     (void)json_object_set_new(o, "retention_ms", json_integer(strtoll(retention, NULL, 10)));
@@ -174,10 +184,33 @@ static void cmd_topic_id(const uint8_t id[16], char text[OUT_TEXT_MAX])
     }
 }
 
+static json_t *cmd_topic_ids_json(const int32_t *ids, size_t count)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++)
+        (void)json_array_append_new(list, json_integer(ids[i]));
+    return list;
+}
+
+/* "1,2,3", or "-". */
+static void cmd_topic_ids(struct out_table *table, const int32_t *ids, size_t count)
+{
+    struct buf text CLEANUP(buf_deinit) = {0};
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&text, "%s%d", i > 0 ? "," : "", ids[i]);
+    if (count == 0)
+        buf_printf(&text, "-");
+    buf_append_u8(&text, 0);
+    out_table_add(table, (const char *)text.p);
+}
+
 static json_t *cmd_topic_partition_json(const struct kauri_partition *p)
 {
     json_t *o = json_pack("{s:i, s:i, s:i}", "partition", p->partition, "leader", p->leader,
                           "epoch", p->epoch);
+    (void)json_object_set_new(o, "replicas", cmd_topic_ids_json(p->replicas, p->replica_count));
+    (void)json_object_set_new(o, "in_sync", cmd_topic_ids_json(p->in_sync, p->in_sync_count));
+    (void)json_object_set_new(o, "eligible", cmd_topic_ids_json(p->eligible, p->eligible_count));
     (void)json_object_set_new(o, "log_start", cmd_topic_number(p->log_start));
     (void)json_object_set_new(o, "end", cmd_topic_number(p->high_watermark));
     (void)json_object_set_new(o, "bytes", cmd_topic_number(p->high_watermark < 0 ? -1 : p->size));
@@ -189,9 +222,9 @@ static void cmd_topic_describe_json(const struct cmd_topic_describe_view *v,
 {
     char id[OUT_TEXT_MAX];
     cmd_topic_id(t->id, id);
-    json_t *o =
-        json_pack("{s:s, s:s, s:i, s:i, s:b}", "name", t->name, "id", id, "partition_count",
-                  t->partition_count, "replication", t->replication, "internal", t->internal);
+    json_t *o = json_pack("{s:s, s:s, s:i, s:i, s:b}", "name", t->name, "id", id, "partition_count",
+                          t->partition_count, "replication", cmd_topic_replication(t), "internal",
+                          t->internal);
     json_t *partitions = json_array();
     json_t *configs = json_object();
     for (int32_t i = 0; t->partitions != NULL && i < t->partition_count; i++)
@@ -211,8 +244,9 @@ static void cmd_topic_describe_json(const struct cmd_topic_describe_view *v,
 
 static void cmd_topic_describe_partitions(const struct kauri_topic *t)
 {
-    static const char *const heads[] = {"PART", "LEADER", "EPOCH", "START", "END", "BYTES"};
-    struct out_table table = {.align = "rrrrrr"};
+    static const char *const heads[] = {"PART",     "LEADER", "EPOCH", "REPLICAS", "IN SYNC",
+                                        "ELIGIBLE", "START",  "END",   "BYTES"};
+    struct out_table table = {.align = "rrrlllrrr"};
     char text[OUT_TEXT_MAX];
     for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
         out_table_add(&table, heads[i]);
@@ -221,6 +255,9 @@ static void cmd_topic_describe_partitions(const struct kauri_topic *t)
         out_table_add(&table, out_count(text, p->partition));
         out_table_add(&table, out_count(text, p->leader));
         out_table_add(&table, out_count(text, p->epoch));
+        cmd_topic_ids(&table, p->replicas, p->replica_count);
+        cmd_topic_ids(&table, p->in_sync, p->in_sync_count);
+        cmd_topic_ids(&table, p->eligible, p->eligible_count);
         out_table_add(&table, out_count(text, p->log_start));
         out_table_add(&table, out_count(text, p->high_watermark));
         out_table_add(&table, out_size(text, p->high_watermark < 0 ? -1 : p->size));
@@ -256,7 +293,7 @@ static void cmd_topic_describe_one(void *ctx, const struct kauri_topic *t)
     }
     cmd_topic_id(t->id, id);
     (void)printf("%s  %d partition%s  replication %d  id %s\n", t->name, t->partition_count,
-                 t->partition_count == 1 ? "" : "s", t->replication, id);
+                 t->partition_count == 1 ? "" : "s", cmd_topic_replication(t), id);
     if (v->partitions || neither)
         cmd_topic_describe_partitions(t);
     if (v->configs || neither)
@@ -311,7 +348,9 @@ int cmd_topic_describe(struct args *a, int argc, char **argv)
     static const struct args_page page = {
         .command = "topic describe",
         .usage = "TOPIC [-p] [-c]",
-        .about = "One topic: its partitions and the settings of its own.",
+        .about =
+            "One topic: its partitions and the settings of its own. REPLICAS, IN SYNC: broker\n"
+            "numbers; ELIGIBLE: those that may lead beside the ones in sync.",
         ARGS_ROWS(rows),
         .examples = "  kauri topic describe orders\n"
                     "  kauri topic describe orders -c\n"

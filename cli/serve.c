@@ -267,7 +267,7 @@ static int serve_open_cluster(struct serve *s)
     }
     int code = serve_cluster_open(&s->cluster, &s->setup, &s->clock, &log);
     if (code == CMD_DONE)
-        serve_cluster_ask(&s->cluster, &s->setup, &s->clock, serve_waiting, s);
+        code = serve_cluster_ask(&s->cluster, &s->setup, &s->clock, serve_waiting, s);
     return code;
 }
 

@@ -40,6 +40,19 @@ static int serve_cluster_secret(struct serve_cluster *x, const struct serve_setu
     return r < 0 ? CMD_FAILED : CMD_DONE;
 }
 
+/* Every address that is to be asked is our own. */
+static bool serve_cluster_own(const struct serve_cluster *x, const struct serve_setup *s)
+{
+    size_t own = 0;
+    for (size_t i = 0; i < s->seed_count; i++) {
+        bool ours = strcmp(s->seeds[i], x->native) == 0;
+        for (size_t k = 0; k < s->native_count; k++)
+            ours = ours || strcmp(s->seeds[i], s->natives[k]) == 0;
+        own += ours;
+    }
+    return own > 0 && own == s->seed_count;
+}
+
 int serve_cluster_open(struct serve_cluster *x, const struct serve_setup *s,
                        const struct clock *clock, const struct serve_cluster_log *log)
 {
@@ -48,6 +61,13 @@ int serve_cluster_open(struct serve_cluster *x, const struct serve_setup *s,
         return code;
     if (!serve_node_native(s, x->native))
         x->native[0] = '\0';
+    if (serve_cluster_own(x, s)) {
+        out_error(&s->args->out, "cannot be a replica of %s: that is this broker's own address",
+                  s->seeds[0]);
+        out_hint(&s->args->out, "the address of another broker of the cluster; the first starts "
+                                "without --replica-of");
+        return CMD_USAGE;
+    }
     struct ship_options o = {.clock = clock,
                              .config = s->config,
                              .seal = x->seal,
@@ -84,21 +104,21 @@ static void serve_cluster_waiting(const struct serve_setup *s, const char *seeds
     out_hint(&s->args->out, "start the leader, or check the address");
 }
 
-void serve_cluster_ask(struct serve_cluster *x, const struct serve_setup *s,
-                       const struct clock *clock, void (*say)(void *ctx), void *ctx)
+int serve_cluster_ask(struct serve_cluster *x, const struct serve_setup *s,
+                      const struct clock *clock, void (*say)(void *ctx), void *ctx)
 {
     struct buf seeds CLEANUP(buf_deinit) = {0};
     struct kauri *k = NULL;
     struct kauri_server server = {0};
     bool fresh = serve_cluster_fresh(s), told = false;
     if (s->seed_count == 0)
-        return;
+        return CMD_DONE;
     serve_cluster_list(s, &seeds);
     const struct kauri_options o = {.server = (const char *)seeds.p,
                                     .client_name = "kauri serve",
                                     .timeout_ms = SERVE_CLUSTER_ASK_MS};
     if (kauri_open(&o, &k) != 0)
-        return; /* the broker will tell, and try for ever */
+        return CMD_DONE; /* the broker will tell, and try for ever */
     int64_t said = clock->mono_ms(clock);
     while (kauri_server(k, &server) != 0 && fresh) {
         int64_t now = clock->mono_ms(clock);
@@ -112,6 +132,14 @@ void serve_cluster_ask(struct serve_cluster *x, const struct serve_setup *s,
     if (server.cluster_id[0] != '\0')
         (void)snprintf(x->joined, sizeof x->joined, "%s", server.cluster_id);
     k = kauri_close(k);
+    int64_t id = config_i64(s->config, CONFIG_NODE_ID);
+    if (!fresh || server.cluster_id[0] == '\0' || server.node_id != id)
+        return CMD_DONE;
+    out_error(&s->args->out, "cannot join as broker %d: the one at %s has this number",
+              server.node_id, (const char *)seeds.p);
+    out_hint(&s->args->out, "give each broker a number of its own: --broker-id %d",
+             server.node_id + 1);
+    return CMD_USAGE;
 }
 
 void serve_cluster_stop(struct serve_cluster *x)

@@ -41,8 +41,8 @@ struct serve_cluster_log {
 int serve_cluster_open(struct serve_cluster *x, const struct serve_setup *s,
                        const struct clock *clock, const struct serve_cluster_log *log);
 /* Asks the seeds for their cluster, where there are any. `say` is called whenever it has
- * waited for another SERVE_CLUSTER_SAY_MS. */
-void serve_cluster_ask(struct serve_cluster *x, const struct serve_setup *s,
-                       const struct clock *clock, void (*say)(void *ctx), void *ctx);
+ * waited for another SERVE_CLUSTER_SAY_MS. 0 or an exit code after the error was printed. */
+int serve_cluster_ask(struct serve_cluster *x, const struct serve_setup *s,
+                      const struct clock *clock, void (*say)(void *ctx), void *ctx);
 void serve_cluster_stop(struct serve_cluster *x);
 void serve_cluster_close(struct serve_cluster *x);

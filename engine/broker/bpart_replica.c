@@ -52,6 +52,7 @@ void bpart_info(const struct bpart *p, struct broker_partition_info *out)
         return;
     }
     ASSERT(c->replicas.count <= REPLICA_COUNT_MAX);
+    out->fenced = broker_follow_is_fenced(p);
     out->leader = c->leader;
     out->epoch = c->leader_epoch;
     out->replicas = c->replicas.id;
@@ -73,14 +74,16 @@ int broker_partition_follower(const struct broker *b, struct slice topic, int32_
     const struct replica_set *set = &p->replica->set;
     const struct replica_follower *f = &set->followers[at];
     ASSERT(out != NULL);
-    *out = (struct broker_follower){.id = f->id,
-                                    .in_sync = replica_ids_has(&set->isr, f->id),
-                                    .end = f->told,
-                                    .lag = f->told < 0          ? -1
-                                           : set->end > f->told ? set->end - f->told
-                                                                : 0,
-                                    .caught_up_ms =
-                                        f->told < 0 ? -1 : broker_now(b) - f->caught_up_ms};
+    *out = (struct broker_follower){
+        .id = f->id,
+        .in_sync = replica_ids_has(&set->isr, f->id),
+        .end = f->told,
+        .lag = f->told < 0          ? -1
+               : set->end > f->told ? set->end - f->told
+                                    : 0,
+        .lag_size = f->told < 0 ? -1 : (int64_t)part_size_from(p->part, f->told),
+        .caught_up_ms = f->told < 0 ? -1 : broker_now(b) - f->caught_up_ms,
+        .since_ms = broker_now(b) - f->since_ms};
     return 0;
 }
 

@@ -402,6 +402,7 @@ struct broker_cluster_info {
     int32_t leader;    /* -1: none known; itself while alone */
     char native[256];  /* of the leader */
     bool changes_here; /* topics, settings and groups are changed here */
+    char trouble[256]; /* why it has no place in the cluster; "" it has, or nothing is known */
 };
 void broker_cluster_info(const struct broker *b, struct broker_cluster_info *out);
 
@@ -425,7 +426,9 @@ struct broker_follower {
     bool in_sync;
     int64_t end;          /* durable; -1: not known */
     int64_t lag;          /* records to the leader's end; -1 */
+    int64_t lag_size;     /* bytes of these, by its place in its segment; -1 */
     int64_t caught_up_ms; /* since it had all; -1: never in this epoch */
+    int64_t since_ms;     /* in sync, or not, for so long; at least since this broker leads */
 };
 /* 0, or 1 behind the last, or where this broker does not lead the partition. */
 int broker_partition_follower(const struct broker *b, struct slice topic, int32_t partition,
@@ -445,6 +448,7 @@ struct broker_partition_info {
     int64_t log_start;      /* -1 while not loaded */
     int64_t high_watermark; /* -1 while not loaded */
     uint64_t size;          /* bytes on disk, 0 while not loaded */
+    bool fenced; /* its leader's log parts from ours below our high watermark: left alone */
 };
 
 struct broker_topic_info {

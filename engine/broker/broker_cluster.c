@@ -20,6 +20,7 @@
 #include "engine/broker/broker_promote.h"
 #include "engine/broker/broker_pull.h"
 #include "engine/broker/broker_ship_priv.h"
+#include "engine/broker/broker_trouble.h"
 
 #define BROKER_CLUSTER_ASK_MS    500
 #define BROKER_CLUSTER_SOON_MS   10   /* something is on its way to the disk */
@@ -184,6 +185,8 @@ void broker_cluster_info(const struct broker *b, struct broker_cluster_info *out
                                         .changes_here = broker_leads(b)};
     ASSERT(sizeof out->native == sizeof c->leader.native);
     memcpy(out->native, c->leader.native, sizeof out->native);
+    ASSERT(sizeof out->trouble == sizeof b->trouble.text);
+    memcpy(out->trouble, b->trouble.text, sizeof out->trouble);
 }
 
 int broker_member(const struct broker *b, size_t at, struct broker_member *out)
@@ -328,6 +331,10 @@ static void broker_cluster_to(struct broker_cluster *c, enum broker_role role)
     }
     if (was == BROKER_FOLLOWING)
         broker_follow_end(c->follow);
+    if (role == BROKER_SEEKING)
+        broker_trouble_seek(c->broker);
+    if (role == BROKER_LEADING)
+        broker_trouble_end(c->broker);
     broker_log(c->broker, 0, "role: %s (was %s), term %u", broker_cluster_role_text(role),
                broker_cluster_role_text(was), broker_cluster_term(c->broker));
     c->next_ms = broker_now(c->broker);
@@ -581,8 +588,14 @@ static void broker_cluster_answered(struct ship_call *call)
     ASSERT(a->out && c->out > 0);
     a->out = false;
     c->out--;
-    if (call->status == BROKER_DENIED)
-        broker_log(c->broker, 1, "%s: %s", a->native, call->message);
+    if (call->status == BROKER_DENIED && c->role != BROKER_LEADING)
+        broker_trouble_tell(c->broker, 1, "%.80s refuses this broker: %.150s", a->native,
+                            call->message);
+    if (call->status == BROKER_OK && call->answer_from == c->broker->node_id)
+        broker_trouble_tell(c->broker, 1,
+                            "broker %d answers at %.80s, and so is this one: give each a number of "
+                            "its own (--broker-id), and others' addresses",
+                            call->answer_from, a->native);
     if (call->status == BROKER_OK) {
         a->answered = true;
         broker_cluster_learn(c, &call->leader);
@@ -898,6 +911,7 @@ static void broker_cluster_step(struct broker_cluster *c)
         return;
     case BROKER_SEEKING:
         broker_cluster_ask_all(c);
+        broker_trouble_sought(c->broker, c->ask_count > 0 ? c->asks[0].native : "nobody");
         if (now >= c->until_ms && c->record.id == c->broker->node_id && c->leader.id < 0) {
             c->until_ms = now + BROKER_CLUSTER_LONELY_MS;
             broker_promote_self(c->promote);

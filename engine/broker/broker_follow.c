@@ -28,6 +28,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/broker/broker_follow_priv.h"
+#include "engine/broker/broker_trouble.h"
 
 #define BROKER_FOLLOW_LOST     3 /* calls without an answer, then the leader is sought */
 #define BROKER_FOLLOW_SIZE_MAX (8u << 20)
@@ -152,8 +153,9 @@ static void broker_follow_registered(struct ship_call *call)
     ASSERT(call->kind == SHIP_REGISTER);
     ASSERT(f->reg_out && call == &f->reg);
     f->reg_out = false;
-    if (call->status == BROKER_DENIED)
-        broker_log(b, 2, "the leader at %s refuses this broker: %s", f->native, call->message);
+    if (call->status == BROKER_DENIED || call->status == BROKER_BUSY)
+        broker_trouble_tell(b, 2, "the leader at %.80s refuses this broker: %.150s", f->native,
+                            call->message);
     if (call->status == BROKER_LEFT && f->on && call->term == f->term && call->to == f->leader) {
         f->out--;
         broker_follow_release(f, call);
@@ -163,6 +165,7 @@ static void broker_follow_registered(struct ship_call *call)
     if (broker_follow_heard(f, call)) {
         f->broker_epoch = call->reg.broker_epoch;
         f->known = true;
+        broker_trouble_end(b);
         f->session++;
         f->since = -1;
         f->mirrored = false;

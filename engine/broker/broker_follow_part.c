@@ -100,6 +100,14 @@ void broker_follow_part(struct bpart *p)
     }
 }
 
+bool broker_follow_is_fenced(const struct bpart *p)
+{
+    const struct broker_follow_part *fp = p->replica == NULL ? NULL : p->replica->follow;
+    ASSERT(p->broker != NULL);
+    ASSERT(fp == NULL || fp->bpart == p);
+    return fp != NULL && fp->state == BROKER_FOLLOW_FENCED;
+}
+
 void broker_follow_forget(struct bpart *p)
 {
     struct broker_follow_part *fp = p->replica->follow;
@@ -330,7 +338,8 @@ static void broker_follow_cut(struct broker_follow *f, struct bpart *p,
     if (to < r->high_watermark) {
         broker_log(f->broker, 2,
                    "%s-%d: the leader's log parts from ours at offset %lld, below the high "
-                   "watermark %lld: nothing is cut and nothing followed; see kauri cluster status",
+                   "watermark %lld: nothing is cut and nothing followed. If the leader is right, "
+                   "stop this broker and start it with an empty data folder",
                    p->topic->name, p->index, (long long)to, (long long)r->high_watermark);
         broker_follow_to(f, p, BROKER_FOLLOW_FENCED);
         return;

@@ -142,6 +142,8 @@ void broker_follow_fetch(struct broker_follow *f, int32_t id, const char *native
 /* The partition has all below `end` on the disk: it is pulled no more. */
 bool broker_follow_fetched(struct broker_follow *f, struct bpart *p, int64_t end);
 void broker_follow_fetch_end(struct broker_follow *f);
+/* Its leader's log parts from ours below the high watermark: it is left alone. */
+bool broker_follow_is_fenced(const struct bpart *p);
 /* Its durable end moved. */
 void broker_follow_advanced(struct bpart *p);
 

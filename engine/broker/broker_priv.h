@@ -195,11 +195,16 @@ struct broker {
     struct list ready_admin;
     struct list ready_promote; /* struct broker_promote_request */
     struct list ready_leave;   /* struct broker_leave_request */
-    struct list stalled_pids;  /* broker_admin waiting for a block of producer ids */
-    struct list deleting;      /* struct topic whose folders wait to be removed */
-    struct list trims;         /* broker_admin waiting for a round to move a log start */
-    struct list creating;      /* struct broker_change: topics that are not in the map yet */
-    size_t coming_topics;      /* what changes under way will add to the counts */
+    struct broker_trouble {
+        char text[256]; /* "": none */
+        int64_t said_ms;
+        int64_t seek_ms; /* the search for a leader is told then */
+    } trouble;
+    struct list stalled_pids; /* broker_admin waiting for a block of producer ids */
+    struct list deleting;     /* struct topic whose folders wait to be removed */
+    struct list trims;        /* broker_admin waiting for a round to move a log start */
+    struct list creating;     /* struct broker_change: topics that are not in the map yet */
+    size_t coming_topics;     /* what changes under way will add to the counts */
     size_t coming_partitions;
     struct heap fetch_deadlines;
     struct heap ack_deadlines; /* of what waits for other replicas */

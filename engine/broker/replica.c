@@ -168,7 +168,7 @@ void replica_set_begin(struct replica_set *r, const struct replica_begin *b)
         if (f.id == b->self)
             continue;
         replica_follower_reset(&f);
-        f.pulled_ms = f.caught_up_ms = f.mark_ms = b->now_ms;
+        f.pulled_ms = f.caught_up_ms = f.mark_ms = f.since_ms = b->now_ms;
         f.mark_end = b->written;
         r->followers[r->follower_count++] = f;
     }
@@ -376,6 +376,10 @@ bool replica_set_committed(struct replica_set *r, int64_t revision, int64_t now_
     struct replica_follower *f;
     ASSERT(r->asked);
     ASSERT(revision > r->revision);
+    for (uint32_t i = 0; i < r->follower_count; i++)
+        if (replica_ids_has(&r->isr, r->followers[i].id) !=
+            replica_ids_has(&r->change.isr, r->followers[i].id))
+            r->followers[i].since_ms = now_ms;
     r->revision = revision;
     r->isr = r->change.isr;
     r->elr = r->change.elr;

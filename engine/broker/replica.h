@@ -69,6 +69,7 @@ struct replica_follower {
     int64_t caught_up_ms; /* it had all that the leader had then */
     int64_t mark_end;     /* the leader's end at mark_ms: when it has that, it was caught up then */
     int64_t mark_ms;
+    int64_t since_ms; /* in the in-sync set, or out of it, since then; at least since the begin */
 };
 
 /* A wanted change of the record; compare `revision`, and the joiner's registration. */

@@ -185,6 +185,25 @@ uint64_t part_size(const struct part *p)
     return size;
 }
 
+uint64_t part_size_from(const struct part *p, int64_t offset)
+{
+    uint64_t size = 0;
+    ASSERT(p != NULL);
+    ASSERT(offset >= 0);
+    for (size_t i = p->count; i-- > 0;) {
+        const struct segment *s = p->segments[i];
+        int64_t end = i + 1 < p->count ? p->segments[i + 1]->base : p->written;
+        if (offset >= end)
+            break;
+        if (end <= s->base)
+            continue;
+        int64_t from = offset > s->base ? offset : s->base;
+        size += (uint64_t)((double)s->ready * (double)(end - from) / (double)(end - s->base));
+    }
+    ASSERT(size <= part_size(p));
+    return size;
+}
+
 /* --- appending --- */
 
 static int part_check_producer(struct part *p, struct part_append *a)

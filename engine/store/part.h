@@ -338,6 +338,8 @@ int part_warm_done(struct part *p, struct part_warm *w) MUST_CHECK;
 void part_warm_drop(struct part *p, const struct part_warm *w);
 
 uint64_t part_size(const struct part *p);
+/* Bytes behind an offset; inside a segment by its share of the offsets, so about. O(segments). */
+uint64_t part_size_from(const struct part *p, int64_t offset);
 
 /* --- retention (part_retain.c) --- */
 

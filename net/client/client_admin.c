@@ -216,8 +216,18 @@ static struct kauri_partition *client_admin_partitions(const Kauri__TopicInfo *t
     ASSERT(out != NULL);
     for (size_t i = 0; i < t->n_partitions; i++) {
         const Kauri__PartitionInfo *p = t->partitions[i];
-        out[i] = (struct kauri_partition){p->partition, p->leader,         p->epoch,
-                                          p->log_start, p->high_watermark, p->size};
+        out[i] = (struct kauri_partition){.partition = p->partition,
+                                          .leader = p->leader,
+                                          .epoch = p->epoch,
+                                          .log_start = p->log_start,
+                                          .high_watermark = p->high_watermark,
+                                          .size = p->size,
+                                          .replicas = p->replicas,
+                                          .replica_count = p->n_replicas,
+                                          .in_sync = p->in_sync,
+                                          .in_sync_count = p->n_in_sync,
+                                          .eligible = p->eligible,
+                                          .eligible_count = p->n_eligible};
     }
     return out;
 }

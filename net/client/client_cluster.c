@@ -16,17 +16,20 @@ static void client_cluster_head(struct client_result *r, const Kauri__ClusterSta
     struct kauri_cluster_broker *list = client_result_array(r, a->n_brokers + 1, sizeof *list);
     for (size_t i = 0; i < a->n_brokers; i++) {
         const Kauri__ClusterBroker *b = a->brokers[i];
-        list[i] = (struct kauri_cluster_broker){.id = b->id,
-                                                .native = client_result_text(r, b->native),
-                                                .kafka_host = client_result_text(r, b->kafka_host),
-                                                .kafka_port = b->kafka_port,
-                                                .rack = client_result_text(r, b->rack),
-                                                .left = b->left,
-                                                .silent_ms = b->silent_ms,
-                                                .leading = b->leading,
-                                                .replicas = b->replicas,
-                                                .in_sync = b->in_sync,
-                                                .lag = a->leader == a->id ? b->lag : -1};
+        list[i] =
+            (struct kauri_cluster_broker){.id = b->id,
+                                          .native = client_result_text(r, b->native),
+                                          .kafka_host = client_result_text(r, b->kafka_host),
+                                          .kafka_port = b->kafka_port,
+                                          .rack = client_result_text(r, b->rack),
+                                          .left = b->left,
+                                          .silent_ms = b->silent_ms,
+                                          .leading = b->leading,
+                                          .replicas = b->replicas,
+                                          .in_sync = b->in_sync,
+                                          .lag = a->leader == a->id ? b->lag : -1,
+                                          .lag_size = a->leader == a->id ? b->lag_size : -1,
+                                          .behind_ms = a->leader == a->id ? b->behind_ms : -1};
     }
     *out = (struct kauri_cluster){.id = a->id,
                                   .role = client_result_text(r, a->role),
@@ -37,7 +40,9 @@ static void client_cluster_head(struct client_result *r, const Kauri__ClusterSta
                                   .broker_count = a->n_brokers,
                                   .partition_count = a->partition_count,
                                   .leaderless = a->leaderless,
-                                  .under_replicated = a->under_replicated};
+                                  .under_replicated = a->under_replicated,
+                                  .fenced = a->fenced,
+                                  .trouble = client_result_text(r, a->trouble)};
 }
 
 static const int32_t *client_cluster_ids(struct client_result *r, const int32_t *ids, size_t count)
@@ -54,8 +59,13 @@ static struct kauri_cluster_partition client_cluster_partition(struct client_res
     struct kauri_cluster_follower *list = client_result_array(r, p->n_followers + 1, sizeof *list);
     for (size_t i = 0; i < p->n_followers; i++) {
         const Kauri__ClusterFollower *f = p->followers[i];
-        list[i] =
-            (struct kauri_cluster_follower){f->id, f->in_sync, f->end, f->lag, f->caught_up_ms};
+        list[i] = (struct kauri_cluster_follower){.id = f->id,
+                                                  .in_sync = f->in_sync,
+                                                  .end = f->end,
+                                                  .lag = f->lag,
+                                                  .lag_size = f->lag_size,
+                                                  .caught_up_ms = f->caught_up_ms,
+                                                  .since_ms = f->since_ms};
     }
     return (struct kauri_cluster_partition){
         .topic = client_result_text(r, p->topic),
@@ -70,7 +80,8 @@ static struct kauri_cluster_partition client_cluster_partition(struct client_res
         .eligible_count = p->n_eligible,
         .end = p->end,
         .followers = list,
-        .follower_count = p->n_followers};
+        .follower_count = p->n_followers,
+        .fenced = p->fenced};
 }
 
 /* Where a page begins. */

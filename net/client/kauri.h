@@ -292,6 +292,12 @@ struct kauri_partition {
     int64_t log_start;
     int64_t high_watermark;
     int64_t size;
+    const int32_t *replicas; /* broker ids; these three inside the callback only */
+    size_t replica_count;
+    const int32_t *in_sync;
+    size_t in_sync_count;
+    const int32_t *eligible; /* to lead, beside those in sync */
+    size_t eligible_count;
 };
 struct kauri_topic {
     const char *name;
@@ -376,13 +382,17 @@ struct kauri_cluster_broker {
     uint32_t replicas; /* that it has or is to have a replica of, */
     uint32_t in_sync;  /* and of these in sync */
     int64_t lag;       /* records that its replicas lack; -1: not known */
+    int64_t lag_size;  /* bytes of these, about */
+    int64_t behind_ms; /* since the one that is most behind had everything; 0: all have */
 };
 struct kauri_cluster_follower {
     int32_t id;
     bool in_sync;
-    int64_t end;          /* durable; -1: not known, like the next two */
+    int64_t end;          /* durable; -1: not known, like the next three */
     int64_t lag;          /* records */
+    int64_t lag_size;     /* bytes of these, about */
     int64_t caught_up_ms; /* since it had everything; 0: it has */
+    int64_t since_ms;     /* in sync, or not, for so long; at least since the leader leads */
 };
 struct kauri_cluster_partition {
     const char *topic;
@@ -398,6 +408,7 @@ struct kauri_cluster_partition {
     int64_t end;                                    /* high watermark; -1: not known */
     const struct kauri_cluster_follower *followers; /* where the broker leads it */
     size_t follower_count;
+    bool fenced; /* the leader's log parts from its own below the high watermark: left alone */
 };
 struct kauri_cluster {
     int32_t id;       /* who answers */
@@ -409,8 +420,10 @@ struct kauri_cluster {
     const struct kauri_cluster_broker *brokers; /* ascending by id */
     size_t broker_count;
     uint32_t partition_count;
-    uint32_t leaderless;                              /* partitions without a leader */
-    uint32_t under_replicated;                        /* with a replica that is not in sync */
+    uint32_t leaderless;       /* partitions without a leader */
+    uint32_t under_replicated; /* with a replica that is not in sync */
+    uint32_t fenced;           /* of the one that answers */
+    const char *trouble;       /* why the one that answers has no place in the cluster; "" it has */
     const struct kauri_cluster_partition *partitions; /* ascending; none unless asked for */
     size_t listed_count;
 };

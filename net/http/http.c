@@ -49,7 +49,8 @@ struct http {
     uint16_t port;
     int fd;
     bool woken;
-    bool freed;   /* a connection ended in this turn */
+    bool freed; /* a connection ended in this turn */
+    char why[sizeof((struct broker_cluster_info *)0)->trouble + 2];
     bool started; /* groups and partitions were read */
 };
 
@@ -112,6 +113,26 @@ static enum MHD_Result http_healthz(struct http *h, struct MHD_Connection *c)
     return http_say(c, MHD_HTTP_OK, "ok\n");
 }
 
+/* A broker of a cluster that is neither led nor leads. */
+static const char *http_not_led(struct http *h)
+{
+    struct broker_cluster_info cluster;
+    broker_cluster_info(h->options.broker, &cluster);
+    if (cluster.trouble[0] != '\0' && !cluster.changes_here) {
+        (void)snprintf(h->why, sizeof h->why, "%s\n", cluster.trouble);
+        return h->why;
+    }
+    if (strcmp(cluster.role, "left") == 0)
+        return "this broker has left the cluster\n";
+    if (strcmp(cluster.role, "starting") == 0)
+        return "the other brokers are asked who leads\n";
+    if (strcmp(cluster.role, "seeking") == 0)
+        return "no leader of the cluster answers\n";
+    if (strcmp(cluster.role, "promoting") == 0)
+        return "a promotion is under way\n";
+    return NULL;
+}
+
 /* NULL: ready. What is recovered later, on its first use, is no reason. */
 static const char *http_not_ready(struct http *h)
 {
@@ -119,7 +140,9 @@ static const char *http_not_ready(struct http *h)
     struct broker_info info;
     broker_counters(h->options.broker, &b);
     broker_info(h->options.broker, &info);
-    bool groups = broker_groups_ready(h->options.broker) == BROKER_OK;
+    const char *lost = http_not_led(h);
+    enum broker_status ready = broker_groups_ready(h->options.broker);
+    bool groups = ready == BROKER_OK || ready == BROKER_NOT_LEADER;
     h->started = h->started || (groups && b.loading == 0);
     if (b.dead)
         return "the broker has failed\n";
@@ -127,6 +150,8 @@ static const char *http_not_ready(struct http *h)
         return "stopping\n";
     if (!h->started)
         return groups ? "partitions are being recovered\n" : "groups are being read\n";
+    if (lost != NULL)
+        return lost;
     return info.disk_full ? "disk full: produce is refused\n" : NULL;
 }
 

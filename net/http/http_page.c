@@ -91,6 +91,8 @@ static void http_page_partition(struct http_page *p, int32_t number)
         .replicas = (int64_t)info.replica_count,
         .in_sync = (int64_t)info.isr_count,
         .under = info.isr_count < info.replica_count,
+        .epoch = info.epoch,
+        .fenced = info.fenced,
         .batches_in = (int64_t)c.sums.batches_in,
         .records_in = (int64_t)c.sums.records_in,
         .size_in = (int64_t)c.sums.size_in,

@@ -35,6 +35,8 @@ struct http_page_partition {
     int64_t replicas;
     int64_t in_sync;
     int64_t under; /* a replica is not in sync */
+    int64_t epoch;
+    int64_t fenced; /* its leader's log parts from ours */
     int64_t batches_in;
     int64_t records_in;
     int64_t size_in;

@@ -313,6 +313,15 @@ struct http_rows_family {
 #define HTTP_ROWS_OF(row, field) offsetof(struct http_page_##row, field)
 
 /* clang-format off */
+/* A follower's row. */
+struct http_rows_follower {
+    int64_t lag;
+    int64_t lag_size;
+    int64_t caught_up_ms;
+    int64_t in_sync;
+    int64_t since_ms;
+};
+
 static const struct http_rows_family http_rows_families[] = {
     {"kauri_topic_partitions", "partitions of a topic",
      HTTP_ROWS_TOPIC, HTTP_TEXT_GAUGE, HTTP_ROWS_PLAIN, HTTP_ROWS_OF(topic, partitions), NULL},
@@ -367,12 +376,26 @@ static const struct http_rows_family http_rows_families[] = {
      HTTP_ROWS_OF(partition, in_sync), NULL},
     {"kauri_partition_under_replicated", "1 when a replica is not in sync",
      HTTP_ROWS_PARTITION, HTTP_TEXT_GAUGE, HTTP_ROWS_PLAIN, HTTP_ROWS_OF(partition, under), NULL},
+    {"kauri_partition_leader_epoch", "leader epoch of a partition",
+     HTTP_ROWS_PARTITION, HTTP_TEXT_GAUGE, HTTP_ROWS_PLAIN, HTTP_ROWS_OF(partition, epoch), NULL},
+    {"kauri_partition_fenced",
+     "1 when the leader's log parts from ours below the high watermark: nothing is followed",
+     HTTP_ROWS_PARTITION, HTTP_TEXT_GAUGE, HTTP_ROWS_PLAIN, HTTP_ROWS_OF(partition, fenced), NULL},
+    {"kauri_follower_in_sync", "1 when a follower of this leader is in sync",
+     HTTP_ROWS_FOLLOWER, HTTP_TEXT_GAUGE, HTTP_ROWS_PLAIN,
+     offsetof(struct http_rows_follower, in_sync), NULL},
+    {"kauri_follower_since_seconds", "time since it is in sync, or is not",
+     HTTP_ROWS_FOLLOWER, HTTP_TEXT_GAUGE, HTTP_ROWS_MS,
+     offsetof(struct http_rows_follower, since_ms), NULL},
+    {"kauri_follower_lag_bytes", "bytes that a follower of this leader lacks, about",
+     HTTP_ROWS_FOLLOWER, HTTP_TEXT_GAUGE, HTTP_ROWS_PLAIN,
+     offsetof(struct http_rows_follower, lag_size), NULL},
     {"kauri_follower_lag_records", "records that a follower of this leader lacks",
      HTTP_ROWS_FOLLOWER, HTTP_TEXT_GAUGE, HTTP_ROWS_PLAIN,
-     offsetof(struct broker_follower, lag), NULL},
+     offsetof(struct http_rows_follower, lag), NULL},
     {"kauri_follower_lag_seconds", "time since a follower had everything; 0 when it has",
      HTTP_ROWS_FOLLOWER, HTTP_TEXT_GAUGE, HTTP_ROWS_MS,
-     offsetof(struct broker_follower, caught_up_ms), NULL},
+     offsetof(struct http_rows_follower, caught_up_ms), NULL},
 
     {"kauri_group_state", "state and model of a group, in labels; always 1",
      HTTP_ROWS_GROUP, HTTP_TEXT_GAUGE, HTTP_ROWS_ONE, 0, "group"},
@@ -482,8 +505,13 @@ static void http_rows_followers(struct http_page *p, const struct http_rows_fami
         (void)snprintf(id, sizeof id, "%d", follower.id);
         const struct http_text_label labels[] = {
             {"broker", slice_str(id)}, {"partition", slice_str(number)}, {"topic", topic}};
-        follower.caught_up_ms = follower.lag == 0 ? 0 : follower.caught_up_ms;
-        int64_t value = http_rows_value(f, &follower);
+        const struct http_rows_follower figures = {
+            .lag = follower.lag,
+            .lag_size = follower.lag_size,
+            .caught_up_ms = follower.lag == 0 ? 0 : follower.caught_up_ms,
+            .in_sync = follower.in_sync,
+            .since_ms = follower.since_ms};
+        int64_t value = http_rows_value(f, &figures);
         http_rows_put(p, f, HTTP_ROWS_LABELS(labels), value < 0 ? HTTP_PAGE_NONE : value);
     }
 }

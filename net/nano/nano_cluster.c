@@ -105,13 +105,18 @@ static void nano_cluster_sum(struct nano_call *c, Kauri__ClusterStatusAnswer *bo
         Kauri__ClusterBroker *b = nano_cluster_find(body, f.id);
         if (b != NULL && b->lag >= 0)
             b->lag = f.lag < 0 ? -1 : b->lag + f.lag;
+        if (b == NULL || f.lag <= 0)
+            continue;
+        b->lag_size += f.lag_size;
+        b->behind_ms = f.caught_up_ms > b->behind_ms ? f.caught_up_ms : b->behind_ms;
     }
     body->partition_count++;
     body->leaderless += p->leader < 0;
     body->under_replicated += p->isr_count < p->replica_count;
+    body->fenced += p->fenced;
 }
 
-static int32_t *nano_cluster_ids(struct nano_call *c, const int32_t *ids, size_t count)
+int32_t *nano_cluster_ids(struct nano_call *c, const int32_t *ids, size_t count)
 {
     int32_t *copy = arena_array(&c->arena, count + 1, sizeof *copy);
     if (copy != NULL && count > 0)
@@ -141,6 +146,8 @@ static bool nano_cluster_followers(struct nano_call *c, const struct nano_cluste
         to->end = f.end;
         to->lag = f.lag;
         to->caught_up_ms = f.lag == 0 ? 0 : f.caught_up_ms;
+        to->lag_size = f.lag_size;
+        to->since_ms = f.since_ms;
         out->followers[out->n_followers++] = to;
     }
     return out->followers != NULL;
@@ -161,6 +168,7 @@ static Kauri__ClusterPartition *nano_cluster_partition(struct nano_call *c,
     out->leader = p->leader;
     out->epoch = p->epoch;
     out->end = p->high_watermark;
+    out->fenced = p->fenced;
     out->replicas = nano_cluster_ids(c, p->replicas, p->replica_count);
     out->in_sync = nano_cluster_ids(c, p->isr, p->isr_count);
     out->eligible = nano_cluster_ids(c, p->elr, p->elr_count);
@@ -246,6 +254,7 @@ void nano_cluster_status(struct nano_call *c, struct slice raw)
     body->term = cluster.term;
     body->leader = cluster.leader;
     body->native = nano_cluster_text(c, slice_str(cluster.native));
+    body->trouble = nano_cluster_text(c, slice_str(cluster.trouble));
     nano_cluster_brokers(c, body);
     if (ask->partitions) {
         page.count_max = ask->count_max == 0 || ask->count_max > NANO_ITEMS_MAX ? NANO_ITEMS_MAX

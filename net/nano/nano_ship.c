@@ -134,17 +134,17 @@ static const char *nano_ship_refusal(struct nano_call *c)
     struct cargo_seal_call of = nano_ship_known_by(c);
     uint8_t mac[CARGO_MAC_SIZE];
     if (seal == NULL && m->mac.len > 0)
-        return "the call is sealed, and this broker has no ship.secret";
+        return "it has a ship.secret, and this broker has none: the same in all";
     if (seal == NULL)
         return c->nano->near ? NULL
                              : "calls between brokers want a ship.secret on both sides, unless the "
                                "listener is ipc or loopback";
     if (m->mac.len == 0)
-        return "this broker has a ship.secret, and the call is not sealed with it";
+        return "it has no ship.secret, and this broker has one: the same in all";
     cargo_seal_question(seal, &of, m->sequence, slice_of(m->body.data, m->body.len), mac);
     return cargo_seal_equal(slice_of(m->mac.data, m->mac.len), mac)
                ? NULL
-               : "the call is sealed with another ship.secret than this broker's";
+               : "its ship.secret is another than this broker's: the same in all";
 }
 
 static void nano_ship_say(struct nano *n, const char *client, const char *why)

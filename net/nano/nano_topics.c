@@ -7,6 +7,7 @@
 
 #include "engine/base/assert.h"
 #include "net/nano/nano_calls.h"
+#include "net/nano/nano_cluster.h"
 #include "net/nano/nano_errmap.h"
 #include "proto/frame.h"
 
@@ -77,25 +78,28 @@ void nano_topics_finish_configs(struct nano_call *c)
     nano_calls_finish(c, KAURI__STATUS__OK, "");
 }
 
-/* One node has every replica: its leader. */
 static Kauri__PartitionInfo *
 nano_topics_partition(struct nano_call *c, const struct broker_topic_info *topic, int32_t partition)
 {
     struct broker_partition_info info;
     bool load = c->request->topic_list->name[0] != 0;
     Kauri__PartitionInfo *p = arena_alloc(&c->arena, sizeof *p);
-    int32_t *leader = arena_alloc(&c->arena, sizeof *leader);
-    if (p == NULL || leader == NULL)
+    if (p == NULL)
         return NULL;
     kauri__partition_info__init(p);
     int r = broker_partition(c->nano->options.broker, topic->name, partition, load, &info);
     ASSERT(r == 0);
-    *leader = info.leader;
     p->partition = partition;
     p->leader = info.leader;
     p->epoch = info.epoch;
-    p->n_replicas = p->n_in_sync = 1;
-    p->replicas = p->in_sync = leader;
+    p->replicas = nano_cluster_ids(c, info.replicas, info.replica_count);
+    p->in_sync = nano_cluster_ids(c, info.isr, info.isr_count);
+    p->eligible = nano_cluster_ids(c, info.elr, info.elr_count);
+    if (p->replicas == NULL || p->in_sync == NULL || p->eligible == NULL)
+        return NULL;
+    p->n_replicas = info.replica_count;
+    p->n_in_sync = info.isr_count;
+    p->n_eligible = info.elr_count;
     p->log_start = info.log_start;
     p->high_watermark = info.high_watermark;
     p->size = (int64_t)info.size;

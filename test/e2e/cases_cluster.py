@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """cluster: brokers on several addresses hold one log: joining, fail-over by one command, clients that
 go on by themselves, the old leader that comes back; who leaves; what is refused at the start."""
+import http.client
+import shutil
 import subprocess
 
 import harness
@@ -221,3 +223,87 @@ def case_leaves_for_good(t):
     caught_up(t, brokers, 3)
     t.check.equal("all stop in order", tuple(broker.stop() for broker in brokers), (0, 0, 0))
     same_log(t, brokers, "n")
+
+
+def ready(port):
+    """(status, text) of /readyz."""
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        c.request("GET", "/readyz")
+        answer = c.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        c.close()
+
+
+def refused_by(t, broker, leader, what, more, why):
+    """The broker starts with an empty folder and is not taken: it says so wherever one looks."""
+    port = harness.free_port()
+    broker.start(*more, "--replica-of", leader.url, "--http", f"127.0.0.1:{port}")
+    t.check.that(f"{what}: told in the log", harness.wait_for(lambda: why in broker.errors()),
+                 broker.errors()[-600:])
+    code, body = ready(port)
+    t.check.that(f"{what}: not ready, and why", code == 503 and why in body, (code, body))
+    told = status(broker)
+    t.check.that(f"{what}: in the status", why in told["trouble"], told)
+    broker.stop()
+    shutil.rmtree(broker.data)
+
+
+def case_has_no_place(t):
+    """A broker that the others do not take says why: at once where nothing but the command line is
+    wrong, else in its log, at /readyz, in the status; and it is taken once that is mended."""
+    a, b, c = members(t, 3)
+    secret, other = a.folder / "secret", a.folder / "other"
+    for file in (secret, other):
+        file.write_text(f"the {file.name} of these brokers\n")
+        file.chmod(0o600)
+    with_secret, with_other = (("--set", f"ship.secret.file={file}") for file in (secret, other))
+    start(a, 1)
+    done = b.fail_to_start("--broker-id", "2", "--replica-of", b.url)
+    t.check.that("a replica of itself", done.code == 2 and "own address" in done.errors, done)
+    done = b.fail_to_start("--replica-of", a.url)
+    t.check.that("the number of the leader", done.code == 2 and "--broker-id 2" in done.errors, done)
+    for number in ("-1", "3000000000", "two"):
+        done = b.fail_to_start("--broker-id", number, "--replica-of", a.url)
+        t.check.that(f"the number {number}", done.code == 2 and "node.id" in done.errors, done)
+    for url in ("tcp://db1", "http://db1:7092", "tcp://db1:99999", ""):
+        done = b.fail_to_start("--broker-id", "2", "--replica-of", url)
+        t.check.that(f"the address {url!r}", done.code == 2 and "error" in done.errors, done)
+    start(b, 2, a)
+    caught_up(t, (a, b), 2)
+    refused_by(t, c, a, "the number of another", ("--broker-id", "2"), "present already")
+    c.start("--broker-id", "2", "--replica-of", a.url)
+    done = harness.wait_for(lambda: status(c)["trouble"]) and c.run("doctor")
+    t.check.that("doctor names it", done.code == 1 and "present already" in done.text, done)
+    c.stop()
+    shutil.rmtree(c.data)
+    refused_by(t, c, a, "a number with its slot", ("--broker-id", "18"), "modulo 16")
+    refused_by(t, c, a, "a secret on one side", ("--broker-id", "3", *with_secret), "this broker has none")
+    for broker in (a, b):
+        broker.stop()
+    a.start("--broker-id", "1", *with_secret)
+    refused_by(t, c, a, "on the other side", ("--broker-id", "3"), "has no ship.secret")
+    refused_by(t, c, a, "another secret", ("--broker-id", "3", *with_other), "is another than")
+    c.start("--broker-id", "3", "--replica-of", a.url, *with_secret)
+    t.check.that("taken in the end", harness.wait_for(lambda: "registered with" in c.errors()),
+                 c.errors()[-600:])
+
+
+def case_leader_is_away(t):
+    """A replica whose leader does not answer says so, is not ready, and tries on."""
+    a, b = members(t, 2)
+    port = harness.free_port()
+    start(a, 1)
+    start(b, 2, a)
+    caught_up(t, (a, b), 2)
+    a.stop()
+    b.stop()
+    b.start("--broker-id", "2", "--http", f"127.0.0.1:{port}")
+    code, body = ready(port)
+    t.check.that("not ready, and why", code == 503 and "leader" in body, (code, body))
+    t.check.that("told", harness.wait_for(lambda: "no leader of the cluster answers" in b.errors()),
+                 b.errors()[-600:])
+    start(a, 1)
+    t.check.that("ready then", harness.wait_for(lambda: ready(port)[0] == 200), ready(port))
+    t.check.equal("no trouble", status(b)["trouble"], "")

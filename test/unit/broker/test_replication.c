@@ -356,6 +356,64 @@ START_TEST(silence_is_not_waited_for)
 }
 END_TEST
 
+/* A broker that led alone, cut off, meets another that was promoted by force and wrote at the same
+ * offsets: what it acknowledged is not cut, the partition is left alone, and that is told. */
+START_TEST(fenced)
+{
+    struct broker_partition_info info;
+    world_set(&w, "replica.lag.time.max.ms", "1000");
+    world_start(&w, 1);
+    create(1, "t", "1");
+    world_start(&w, 2);
+    world_wait_isr(&w, "t", 2, 30000);
+    put(1, "t", 1);
+    world_run(&w, 2000);
+    w.cut[1][2] = w.cut[2][1] = true;
+    world_run(&w, 5000);
+    for (uint64_t i = 0; i < 5; i++)
+        put(1, "t", 100 + i);
+    ck_assert_int_eq(world_promote(&w, 2, true), BROKER_OK);
+    for (uint64_t i = 0; i < 5; i++)
+        put(2, "t", 200 + i);
+    w.cut[1][2] = w.cut[2][1] = false;
+    world_run(&w, 30000);
+    ck_assert_int_eq(world_leader(&w), 2);
+    ck_assert_int_eq(broker_partition(w.nodes[1].rig.broker, slice_str("t"), 0, false, &info), 0);
+    ck_assert(info.fenced);
+    ck_assert_int_eq(info.high_watermark, 6);
+    ck_assert_int_eq(broker_partition(w.nodes[2].rig.broker, slice_str("t"), 0, false, &info), 0);
+    ck_assert(!info.fenced && info.isr_count == 1);
+}
+END_TEST
+
+/* How far a follower is: records, about their bytes, and since when it is in sync or not. */
+START_TEST(follower_figures)
+{
+    struct broker_follower f;
+    world_set(&w, "replica.lag.time.max.ms", "1000");
+    world_start(&w, 1);
+    create(1, "t", "1");
+    world_start(&w, 2);
+    world_wait_isr(&w, "t", 2, 30000);
+    for (uint64_t i = 0; i < 10; i++)
+        put(1, "t", i);
+    world_run(&w, 2000);
+    struct broker *b = w.nodes[1].rig.broker;
+    ck_assert_int_eq(broker_partition_follower(b, slice_str("t"), 0, 0, &f), 0);
+    ck_assert(f.id == 2 && f.in_sync && f.lag == 0 && f.lag_size == 0);
+    ck_assert_int_ge(f.since_ms, 1500);
+    w.cut[2][1] = true;
+    world_run(&w, 3000);
+    for (uint64_t i = 0; i < 10; i++)
+        put(1, "t", i);
+    ck_assert_int_eq(broker_partition_follower(b, slice_str("t"), 0, 0, &f), 0);
+    ck_assert(!f.in_sync && f.lag == 10 && f.caught_up_ms >= 2000);
+    ck_assert_int_le(f.since_ms, f.caught_up_ms);
+    struct bpart *p = world_part(&w, 1, "t");
+    ck_assert_int_eq(f.lag_size, (int64_t)part_size(p->part) / 2);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("replication");
@@ -374,6 +432,8 @@ int main(void)
     tcase_add_test(c, whole_leader);
     tcase_add_test(c, whole_follower);
     tcase_add_test(c, silence_is_not_waited_for);
+    tcase_add_test(c, fenced);
+    tcase_add_test(c, follower_figures);
     suite_add_tcase(s, c);
     return rig_main(s);
 }

@@ -366,7 +366,9 @@ int broker_partition_follower(const struct broker *b, struct slice topic, int32_
                                     .in_sync = (size_t)id < b->brokers,
                                     .end = 100,
                                     .lag = 10 * id,
-                                    .caught_up_ms = 700};
+                                    .lag_size = 100 * id,
+                                    .caught_up_ms = 700,
+                                    .since_ms = 900};
     return 0;
 }
 

@@ -266,6 +266,7 @@ START_TEST(test_topic_list_one)
     Kauri__TopicList list;
     kauri__topic_list__init(&list);
     rig.broker->topic_count = 3;
+    rig.broker->brokers = 2;
     list.name = frame_borrow("topic-000001");
     list.partitions = true;
     const Kauri__Answer *a = list_topics(&list, KAURI__STATUS__OK);
@@ -273,7 +274,9 @@ START_TEST(test_topic_list_one)
     ck_assert(!a->topic_list->more);
     const Kauri__PartitionInfo *p = a->topic_list->topics[0]->partitions[2];
     ck_assert(p->leader == 1 && p->epoch == 2 && p->log_start == 5 && p->size == 9);
-    ck_assert(p->n_replicas == 1 && p->replicas[0] == 1 && p->in_sync[0] == 1);
+    ck_assert(p->n_replicas == 2 && p->replicas[0] == 1 && p->replicas[1] == 2);
+    ck_assert(p->n_in_sync == 1 && p->in_sync[0] == 1 && p->n_eligible == 0);
+    rig.broker->brokers = 0;
     list.name = frame_borrow("topic-9");
     list_topics(&list, KAURI__STATUS__UNKNOWN_TOPIC);
     rig.broker->topic_count = 0;

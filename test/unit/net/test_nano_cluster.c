@@ -112,6 +112,7 @@ START_TEST(test_partition)
     ck_assert(p->followers[0]->id == 2 && p->followers[0]->in_sync && p->followers[0]->lag == 20);
     ck_assert(p->followers[1]->id == 3 && !p->followers[1]->in_sync);
     ck_assert(p->followers[1]->end == 100 && p->followers[1]->caught_up_ms == 700);
+    ck_assert(p->followers[1]->lag_size == 300 && p->followers[1]->since_ms == 900);
 }
 END_TEST
 
