@@ -92,7 +92,7 @@ static const char cmd_help_metrics[] =
     "http.listen (any address in numbers when that is all addresses): no other web site can ask\n"
     "through a browser. When the default port is taken, the broker goes on without.\n";
 
-static const char cmd_help_cluster[] =
+static const char cmd_help_replicas[] =
     "Brokers on other hosts can hold the same logs. The first leads; each of the others needs a\n"
     "number and a data folder of its own, and the native address of any broker of the cluster:\n"
     "  db1$ kauri serve --broker-id 1 --native tcp://db1:7092 --config kauri.conf\n"
@@ -101,18 +101,26 @@ static const char cmd_help_cluster[] =
     "with, in both files: allow.insecure = true, ship.secret.file = FILE (what the brokers "
     "share),\n"
     "and advertised.listeners where clients dial other addresses than the brokers listen on.\n"
+    "Calls between brokers are sealed with the secret, not encrypted: a network of your own, or a\n"
+    "tunnel (WireGuard, ssh).\n"
     "A topic made without a number of replicas gets up to three as brokers join. A record with "
     "acks\n"
     "all is on the disk of every replica that is in sync; min.insync.replicas says how many must "
     "be.\n"
-    "  kauri cluster status                    who leads, how far the replicas are\n"
+    "  kauri cluster status                    who leads, how far the replicas are; -p: each "
+    "partition\n"
     "  kauri cluster wait --caught-up          until all are in sync\n"
     "  kauri cluster promote -s tcp://db2:7092   db2 is to lead: db1 is gone, or goes soon\n"
+    "  kauri cluster leave --broker-id 3       broker 3 is gone for good\n"
     "Clients are given several addresses, -s tcp://db1:7092,tcp://db2:7092, and go on by "
     "themselves.\n"
     "The old leader is started as before and follows the new one. --replica-of is no role: a "
     "broker\n"
-    "that was promoted leads again when it is started with it.\n";
+    "that was promoted leads again when it is started with it. A broker that left keeps its "
+    "records\n"
+    "and shows them, takes none and follows nobody; started with --replica-of it comes back.\n"
+    "A broker that the others do not take in says why: in its log, at /readyz, in cluster "
+    "status.\n";
 
 static const char cmd_help_codes[] =
     "Exit codes:\n"
@@ -134,7 +142,7 @@ static const struct {
     {"format", "the tokens of consume -f", cmd_help_format},
     {"json", "records and answers as JSON", cmd_help_json},
     {"acks", "when a record counts as written", cmd_help_acks},
-    {"cluster", "replicas on other hosts", cmd_help_cluster},
+    {"replicas", "the same logs on other hosts", cmd_help_replicas},
     {"metrics", "Prometheus, health, state over HTTP", cmd_help_metrics},
     {"exit-codes", "what the codes mean", cmd_help_codes},
     {"settings", "every key of topics and of the broker", NULL},

@@ -18,7 +18,7 @@ static const struct cmd_row main_rows[] = {
     {"produce", cmd_produce, "write records"},
     {"consume", cmd_consume, "read records"},
     {"group", cmd_group, "consumer groups: lag, members, moving their offsets"},
-    {"cluster", cmd_cluster, "replicas: who leads, how far they are, promotion"},
+    {"cluster", cmd_cluster, "replicas: who leads, how far they are; promotion, leaving"},
     {"config", cmd_config, "the broker's settings"},
     {"dump", cmd_dump, "what is in a file, without a broker"},
     {"verify", cmd_verify, "check a data folder, without a broker"},

@@ -217,7 +217,7 @@ static const struct args_row serve_rows[] = {
      "watch the broker here: HOST:PORT or off; default 127.0.0.1:7094 (kauri help metrics)"},
     {SERVE_BROKER_ID, "broker-id", "N", "number of this broker in its cluster; default 1"},
     {SERVE_REPLICA_OF, "replica-of", "URL,...",
-     "join the cluster of the brokers at these native addresses (kauri help cluster)"},
+     "join the cluster of the brokers at these native addresses (kauri help replicas)"},
     {SERVE_CONFIG, "config", "FILE",
      "settings, one `key = value` a line; default "
      "/etc/kauri/kauri.conf if there"},

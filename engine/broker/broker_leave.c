@@ -10,12 +10,12 @@
  * `left` and goes on with the records.
  *
  * A record loses a replica only when as many in-sync ones stay as min.insync.replicas wants of it
- * as it was. Then any later candidate meets one of them: it needs replicas - min.insync.replicas + 1
- * promises of the smaller set, and all who stay in sync have what was acknowledged. The same holds
- * against a candidate that knows the old set only: as the set does not fall under
- * min.insync.replicas, its promises and those who acknowledge meet in it, too (election.h). With
- * fewer it may be that only who leaves has a record, or that it could be promoted alone: that is
- * what `force` is for. When in-sync sets shrink between the question and the record, it waits.
+ * as it was. Then any later candidate meets one of them: it needs all but a minimum of the smaller
+ * set, and one more (election.h), and all who stay in sync have what was acknowledged. The same
+ * holds against a candidate that knows the old set only: as the set does not fall under the
+ * minimum, its promises and those who acknowledge meet in it, too. With fewer it may be that only
+ * who leaves has a record, or that it could be promoted alone: that is what `force` is for. When
+ * in-sync sets shrink between the question and the record, it waits.
  *
  * Who left and hears of it (its own record, or BROKER_LEFT to a registration) goes by itself into
  * the role BROKER_HAS_LEFT: it keeps its files and shows them up to its high watermark, takes
