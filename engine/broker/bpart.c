@@ -15,6 +15,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/cleanup.h"
 #include "engine/broker/broker_lead.h"
+#include "engine/broker/broker_mend.h"
 #include "engine/broker/broker_priv.h"
 #include "engine/store/truncate.h"
 
@@ -161,6 +162,7 @@ static void bpart_online(struct bpart *p, struct part *part)
     bpart_advanced(p);
     broker_follow_part(p);
     broker_fetch_wake(p->broker, p);
+    broker_mend_opened(p);
 }
 
 static void bpart_load_run(struct work_job *job)
@@ -255,7 +257,7 @@ enum broker_status bpart_use(struct bpart *p)
         p->state = BPART_IDLE;
     switch (p->state) {
     case BPART_ONLINE:
-        return BROKER_OK;
+        return p->mending ? BROKER_LOADING : BROKER_OK;
     case BPART_IDLE:
         if (!p->on_disk)
             return bpart_open_empty(p);
@@ -272,7 +274,13 @@ enum broker_status bpart_use(struct bpart *p)
     return BROKER_STORAGE;
 }
 
-/* --- cutting --- */
+/* --- cutting, mending --- */
+
+enum bpart_cut_kind {
+    BPART_CUT_BACK,
+    BPART_CUT_ANEW,
+    BPART_CUT_MEND,
+};
 
 struct bpart_cut {
     struct work_job job;
@@ -281,19 +289,35 @@ struct bpart_cut {
     struct part_recovery report;
     struct part_open_options options;
     struct buf path;
-    int64_t offset;
-    bool anew;
+    enum bpart_cut_kind kind;
+    int64_t offset;          /* to cut at */
+    const struct mend *mend; /* borrowed */
     int result;
 };
+
+static int bpart_cut_change(struct bpart_cut *c)
+{
+    struct store *s = &c->bpart->broker->store;
+    int64_t end;
+    ASSERT(c->part == NULL && (c->mend != NULL || c->offset >= 0));
+    switch (c->kind) {
+    case BPART_CUT_BACK:
+        return truncate_part(s, &c->options, c->offset, &end);
+    case BPART_CUT_ANEW:
+        return truncate_begin(s, &c->options, c->offset);
+    case BPART_CUT_MEND:
+        return mend_run(s->io, c->options.dir, c->mend);
+    }
+    ASSERT(false);
+    return 0;
+}
 
 static void bpart_cut_run(struct work_job *job)
 {
     struct bpart_cut *c = LIST_ENTRY(job, struct bpart_cut, job);
     struct store *s = &c->bpart->broker->store;
-    int64_t end;
-    ASSERT(c->part == NULL && c->offset >= 0);
-    c->result = c->anew ? truncate_begin(s, &c->options, c->offset)
-                        : truncate_part(s, &c->options, c->offset, &end);
+    ASSERT(job->run == bpart_cut_run);
+    c->result = bpart_cut_change(c);
     int r = part_open(s, &c->options, &c->part, &c->report); /* as it was, if it was not cut */
     c->result = c->result != 0 ? c->result : r;
 }
@@ -307,7 +331,8 @@ static void bpart_cut_done(struct work_note *note)
     p->jobs--;
     p->broker->loading--;
     if (c->result != 0)
-        broker_log(p->broker, 2, "cannot cut %s: %s", (const char *)c->path.p,
+        broker_log(p->broker, 2, "cannot %s %s: %s", c->mend != NULL ? "mend" : "cut",
+                   (const char *)c->path.p,
                    c->result == IO_FULL ? "no space left" : error_text(c->result));
     if (p->state == BPART_GONE)
         part_close(c->part);
@@ -315,20 +340,31 @@ static void bpart_cut_done(struct work_note *note)
         bpart_online(p, c->part);
     else
         bpart_fail(p);
+    bpart_unheld(p);
     broker_produce_wake(p->broker, p);
     broker_trim_loaded(p->broker, p);
+    if (c->mend != NULL)
+        broker_mend_written(p->broker, c->result);
     buf_deinit(&c->path);
     free(c);
 }
 
-bool bpart_cut(struct bpart *p, int64_t offset, bool anew)
+/* Nobody has it in hand. */
+static bool bpart_still(const struct bpart *p)
 {
-    ASSERT(p->state == BPART_ONLINE && p->part != NULL);
-    if (p->jobs > 0 || p->part->pending_count > 0 || p->part->round != NULL ||
-        p->part->swap != NULL)
-        return false;
+    const struct part *part = p->part;
+    ASSERT(p->state == BPART_ONLINE && part != NULL);
+    return p->jobs == 0 && part->pending_count == 0 && part->round == NULL && part->swap == NULL &&
+           (p->replica == NULL || !p->replica->changing);
+}
+
+/* Closes it, and opens it again when a worker has done what `change` says. */
+static void bpart_cut_begin(struct bpart *p, const struct bpart_cut *change)
+{
     struct bpart_cut *c = calloc(1, sizeof *c);
-    ASSERT(c != NULL);
+    ASSERT(c != NULL && bpart_still(p));
+    *c = *change;
+    bpart_hold(p);
     if (list_linked(&p->due))
         list_remove(&p->due);
     p->part = part_close(p->part);
@@ -336,14 +372,47 @@ bool bpart_cut(struct bpart *p, int64_t offset, bool anew)
     p->jobs++;
     p->broker->loading++;
     c->bpart = p;
-    c->offset = offset;
-    c->anew = anew;
     bpart_path(p, &c->path);
     c->options = bpart_options(p, (const char *)c->path.p);
     c->job.run = bpart_cut_run;
     c->job.note.done = bpart_cut_done;
     work_submit(p->broker->env.work, &c->job);
+}
+
+bool bpart_cut(struct bpart *p, int64_t offset, bool anew)
+{
+    ASSERT(offset >= 0);
+    ASSERT(p->replica == NULL || !p->replica->leading);
+    if (!bpart_still(p))
+        return false;
+    struct bpart_cut change = {.kind = anew ? BPART_CUT_ANEW : BPART_CUT_BACK, .offset = offset};
+    bpart_cut_begin(p, &change);
     return true;
+}
+
+bool bpart_mend(struct bpart *p, const struct mend *m)
+{
+    ASSERT(p->state == BPART_ONLINE && m->upto > m->piece.from);
+    p->mending = !bpart_still(p);
+    if (p->mending)
+        return false;
+    struct bpart_cut change = {.kind = BPART_CUT_MEND, .mend = m};
+    bpart_cut_begin(p, &change);
+    return true;
+}
+
+void bpart_mend_not(struct bpart *p)
+{
+    ASSERT(p->topic != NULL);
+    if (!p->mending)
+        return;
+    p->mending = false;
+    if (p->state == BPART_LOADING)
+        return;
+    broker_produce_wake(p->broker, p);
+    broker_trim_loaded(p->broker, p);
+    broker_fetch_wake(p->broker, p);
+    ASSERT(!p->mending);
 }
 
 void bpart_load_later(struct bpart *p)

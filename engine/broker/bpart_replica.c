@@ -12,6 +12,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/broker/broker_lead.h"
+#include "engine/broker/broker_mend.h"
 #include "engine/broker/broker_pull.h"
 
 struct bpart_replica *bpart_replica_make(struct bpart *p)
@@ -26,6 +27,9 @@ struct bpart_replica *bpart_replica_make(struct bpart *p)
     list_init(&r->acks);
     list_init(&r->pulls);
     r->reached = r->fetch_from = -1;
+    list_init(&r->mend.link);
+    r->mend.bpart = p;
+    r->mend.left = -1;
     r->revision = -1;
     p->replica = r;
     return r;
@@ -254,6 +258,25 @@ void bpart_unlead(struct bpart *p)
         broker_produce_wake(p->broker, p);
 }
 
+void bpart_hold(struct bpart *p)
+{
+    struct bpart_replica *r = p->replica;
+    ASSERT(p->state == BPART_ONLINE && (r == NULL || !r->changing));
+    if (r == NULL || !r->leading)
+        return;
+    r->high_watermark = r->set.high_watermark;
+    r->leading = false;
+    ASSERT(r->high_watermark <= p->part->written);
+}
+
+void bpart_unheld(struct bpart *p)
+{
+    ASSERT(p->topic != NULL);
+    ASSERT(p->state != BPART_LOADING);
+    if (p->replica != NULL && !p->replica->leading)
+        bpart_ack_end(p, INT64_MAX, BROKER_NOT_LEADER);
+}
+
 void bpart_replica_record(struct bpart *p, const struct cluster_part *record, int64_t revision)
 {
     struct bpart_replica *r = bpart_replica_make(p);
@@ -285,6 +308,7 @@ void bpart_replica_record(struct bpart *p, const struct cluster_part *record, in
             bpart_ack_end(p, INT64_MAX, BROKER_NOT_LEADER);
     }
     broker_follow_part(p);
+    broker_mend_look(p);
 }
 
 void bpart_limits_changed(struct bpart *p)
@@ -304,6 +328,7 @@ void bpart_replica_end(struct bpart *p)
     bpart_unlead(p);
     broker_pulls_end(p);
     broker_follow_part(p);
+    broker_mend_forget(p);
 }
 
 void bpart_replica_free(struct bpart *p)
@@ -312,6 +337,7 @@ void bpart_replica_free(struct bpart *p)
     if (r == NULL)
         return;
     broker_follow_forget(p);
+    broker_mend_forget(p);
     ASSERT(p->broker->dead || (!r->changing && list_empty(&r->pulls)));
     buf_deinit(&r->key);
     buf_deinit(&r->value);

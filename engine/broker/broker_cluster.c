@@ -17,6 +17,7 @@
 #include "engine/broker/broker_follow_priv.h"
 #include "engine/broker/broker_forward.h"
 #include "engine/broker/broker_leave.h"
+#include "engine/broker/broker_mend.h"
 #include "engine/broker/broker_promote.h"
 #include "engine/broker/broker_pull.h"
 #include "engine/broker/broker_ship_priv.h"
@@ -66,6 +67,7 @@ struct broker_cluster {
     struct broker_promote *promote;
     struct broker_forwards *forwards;
     struct broker_leave *leave;
+    struct broker_mend *mend;
 };
 
 /* --- what others see --- */
@@ -148,6 +150,12 @@ bool broker_cluster_has_left(const struct broker *b)
         if (c->nodes[i].id == b->node_id)
             return c->nodes[i].left;
     return false;
+}
+
+struct broker_mend *broker_mend_of(struct broker *b)
+{
+    ASSERT(b->cluster == NULL || b->cluster->broker == b);
+    return b->cluster == NULL ? NULL : b->cluster->mend;
 }
 
 struct broker_ships *broker_ships_of(struct broker *b)
@@ -837,6 +845,7 @@ void broker_cluster_open(struct broker *b)
     c->promote = broker_promote_new(b);
     c->forwards = broker_forwards_new(b);
     c->leave = broker_leave_new(b);
+    c->mend = broker_mend_new(b);
     c->ships = broker_ships_new(b);
     c->role = BROKER_ALONE;
     coord_each(b->coord, SLICE_NULL, broker_cluster_load, c);
@@ -880,6 +889,7 @@ struct broker_cluster *broker_cluster_free(struct broker_cluster *c)
     c->promote = broker_promote_free(c->promote);
     c->forwards = broker_forwards_free(c->forwards);
     c->leave = broker_leave_free(c->leave);
+    c->mend = broker_mend_free(c->mend);
     c->ships = broker_ships_free(c->ships);
     broker_pulls_deinit(&c->pulls);
     free(c);
@@ -933,6 +943,7 @@ void broker_cluster_run(struct broker_cluster *c)
             broker_follow_is_mirrored(c->follow))
             broker_cluster_leaves(c);
         broker_promote_run(c->promote);
+        broker_mend_run(c->mend);
     }
     broker_ships_run(c->ships);
     broker_pulls_run(c->broker);
@@ -945,7 +956,8 @@ int64_t broker_cluster_next_ms(const struct broker_cluster *c)
     int64_t next = steps ? c->next_ms : INT64_MAX;
     int64_t all[] = {broker_lead_next_ms(c->lead),       broker_follow_next_ms(c->follow),
                      broker_promote_next_ms(c->promote), broker_ships_next_ms(c->ships),
-                     broker_pulls_next_ms(c->broker),    broker_leave_next_ms(c->leave)};
+                     broker_pulls_next_ms(c->broker),    broker_leave_next_ms(c->leave),
+                     broker_mend_next_ms(c->mend)};
     ASSERT(c->broker != NULL);
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         next = all[i] < next ? all[i] : next;
@@ -962,6 +974,7 @@ void broker_cluster_stop(struct broker_cluster *c)
     if (c->role != BROKER_ALONE)
         broker_cluster_to(c, BROKER_SEEKING); /* lets go of everything */
     broker_leave_end(c->leave, BROKER_STOPPING);
+    broker_mend_stop(c->mend);
     broker_pulls_fail_all(c->broker);
     broker_ships_fail_all(c->ships);
     if (link != NULL)
@@ -974,5 +987,6 @@ bool broker_cluster_quiet(const struct broker_cluster *c)
     return c->out == 0 && !c->vote_out && !c->lead_out && !c->mirror_out &&
            broker_lead_quiet(c->lead) && broker_follow_quiet(c->follow) &&
            broker_promote_quiet(c->promote) && broker_forwards_quiet(c->forwards) &&
-           broker_leave_quiet(c->leave) && broker_ships_quiet(c->ships);
+           broker_leave_quiet(c->leave) && broker_mend_quiet(c->mend) &&
+           broker_ships_quiet(c->ships);
 }

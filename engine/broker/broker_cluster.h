@@ -57,6 +57,20 @@ struct bpart_ack {
     void (*done)(struct bpart_ack *a, enum broker_status status);
 };
 
+/* A partition whose log is to be read through: broker_mend.c. */
+struct bpart_mend_want {
+    struct list link; /* in broker_mend.wanted */
+    struct bpart *bpart;
+    int64_t from;
+    int64_t at_ms; /* not before this; monotonic */
+    int64_t left;  /* the first offset that could not be repaired; -1 */
+    bool was_left; /* in the check before: it is in the log already */
+    bool marking;  /* `reached` is being written */
+};
+
+/* Instead of an epoch reached: records that were counted are missing, or cannot be read. */
+#define BPART_REACHED_LOST (-2)
+
 /* Of a partition that has a record of its replicas. */
 struct bpart_replica {
     struct cluster_part record; /* as last written down here */
@@ -72,6 +86,7 @@ struct bpart_replica {
     int32_t fetch_from;     /* a voter that holds more than we, while it is pulled from; -1 */
     int64_t high_watermark; /* not leading: as the leader told; never moves back */
     int32_t reached;        /* the epoch that the log stands on, durable; -1 none */
+    struct bpart_mend_want mend;
     struct broker_follow_part *follow; /* owned; NULL unless it is being followed */
 };
 

@@ -8,7 +8,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/broker/broker_groups_priv.h"
-#include "engine/broker/broker_priv.h"
+#include "engine/broker/broker_mend.h"
 
 void broker_counters_check(const struct bpart_counters *c)
 {
@@ -87,6 +87,7 @@ void broker_counters(const struct broker *b, struct broker_counters *out)
     *out = b->counters;
     out->in_flight_size = b->in_flight_size;
     out->loading = b->loading + (end->next != end);
+    out->damaged = broker_mend_damaged(broker_mend_of((struct broker *)(uintptr_t)b));
     out->jobs = b->env.work->pending;
     out->disk_size = b->space.total_size;
     out->stopping = b->stopping;

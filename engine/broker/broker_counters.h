@@ -46,9 +46,12 @@ struct broker_counters {
     struct tally rounds[2]; /* from submit to finish; [1] those that sync */
     struct tally syncs;     /* the sync alone, of those that do */
     uint64_t round_partitions;
+    uint64_t mended;      /* damaged ranges that were repaired from another replica */
+    uint64_t mended_size; /* bytes that were fetched for it */
     uint64_t rebalances[BROKER_GROUP_CAUSE_COUNT];
     /* now */
     size_t in_flight_size; /* bytes of produce requests */
+    size_t damaged;        /* partitions with damage that no other replica could repair yet */
     size_t loading;        /* partitions being recovered, or waiting for it */
     uint64_t jobs;         /* with the workers */
     uint64_t disk_size;

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 #include "engine/base/assert.h"
-#include "engine/broker/broker_priv.h"
+#include "engine/broker/broker_mend.h"
 
 #define BROKER_FETCH_TRIES 16u
 
@@ -152,6 +152,7 @@ static enum broker_fetch_got broker_fetch_read(struct broker *b, struct bpart *p
         return BROKER_FETCH_NOTHING;
     if (r != 0) {
         item->status = r == PART_OUT_OF_RANGE ? BROKER_OFFSET_OUT_OF_RANGE : BROKER_STORAGE;
+        broker_mend_look(p);
         return BROKER_FETCH_ERROR;
     }
     ASSERT(extent.pin != NULL && extent.bytes.size > 0);

@@ -187,7 +187,7 @@ static void broker_follow_seat(struct broker *b, struct ship_register *out)
     for (size_t i = 0; i < b->topic_count && out->fresh; i++)
         for (int32_t k = 0; k < b->sorted[i]->record.partitions; k++)
             out->fresh = out->fresh && (b->sorted[i]->parts[k]->replica == NULL ||
-                                        b->sorted[i]->parts[k]->replica->reached < 0);
+                                        b->sorted[i]->parts[k]->replica->reached == -1);
     ASSERT(out->node.id == b->node_id);
 }
 

@@ -12,6 +12,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/cleanup.h"
 #include "engine/broker/broker_follow_priv.h"
+#include "engine/broker/broker_mend.h"
 
 #define BROKER_FOLLOW_FULL_MS  2000
 #define BROKER_FOLLOW_PART_MAX (1u << 20) /* bytes of one partition in one answer */
@@ -19,7 +20,9 @@
 static int64_t broker_follow_counted(const struct bpart *p)
 {
     ASSERT(p->part != NULL);
-    return bpart_syncs(p) ? p->part->durable : p->part->written;
+    int64_t end = bpart_syncs(p) ? p->part->durable : p->part->written;
+    int64_t whole = part_whole_end(p->part); /* what cannot be read counts for nothing */
+    return whole < end ? whole : end;
 }
 
 /* --- states --- */
@@ -144,7 +147,7 @@ bool broker_follow_ask(struct broker_follow *f, struct bpart *p, struct ship_pul
                                   .leader_epoch = r->record.leader_epoch,
                                   .offset = p->part->reserved,
                                   .last_epoch = part_last_epoch(p->part),
-                                  .reached = r->reached,
+                                  .reached = r->reached < 0 ? -1 : r->reached,
                                   .durable = broker_follow_counted(p),
                                   .high_watermark = r->high_watermark,
                                   .size_max = BROKER_FOLLOW_PART_MAX};
@@ -344,7 +347,9 @@ static void broker_follow_cut(struct broker_follow *f, struct bpart *p,
         broker_follow_to(f, p, BROKER_FOLLOW_FENCED);
         return;
     }
-    if (to < p->part->reserved && bpart_cut(p, to, false))
+    if (part_whole_end(p->part) < p->part->reserved && r->reached >= 0)
+        broker_mend_look(p); /* that it lost something is written down first */
+    else if (to < p->part->reserved && bpart_cut(p, to, false))
         broker_log(f->broker, 0, "%s-%d: cut to offset %lld, where the leader's log goes on",
                    p->topic->name, p->index, (long long)to);
     broker_follow_later(f, p, BROKER_FOLLOW_RETRY_MS / 5);

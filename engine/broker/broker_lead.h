@@ -75,6 +75,10 @@ void bpart_replica_record(struct bpart *p, const struct cluster_part *record, in
 /* Leads it, if everything is there for that. */
 void bpart_lead(struct bpart *p);
 void bpart_unlead(struct bpart *p);
+/* Its log is closed for a moment: it is led no more, but who waits for acknowledgements goes on
+ * waiting for bpart_lead, or bpart_unheld. */
+void bpart_hold(struct bpart *p);
+void bpart_unheld(struct bpart *p);
 int64_t bpart_watermark(const struct bpart *p);
 /* The high watermark, or the in-sync set, is another. */
 void bpart_watermark_moved(struct bpart *p);

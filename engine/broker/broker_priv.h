@@ -21,6 +21,7 @@
 #include "engine/broker/quota.h"
 #include "engine/broker/ship.h"
 #include "engine/meta/meta.h"
+#include "engine/store/mend.h"
 #include "engine/store/query.h"
 #include "engine/store/round.h"
 
@@ -70,6 +71,7 @@ struct bpart {
     bool flush;         /* the next round syncs what is only written */
     bool checkpointing; /* the round that is out shall make a recovery point */
     bool sync;          /* __meta */
+    bool mending;       /* ONLINE, and to be closed for a moment: nothing new begins */
     bool hinted;        /* first_dirty was looked up in the view */
 };
 
@@ -283,6 +285,11 @@ int64_t bpart_visible(const struct bpart *p);
 /* Cuts the log back to `offset`, or (anew) empties it so that it begins there: it is closed, cut in
  * a worker, and opened again. False: something is under way, try again. */
 bool bpart_cut(struct bpart *p, int64_t offset, bool anew);
+/* Gives damaged offsets their batches back (engine/store/mend.h), likewise; broker_mend_written
+ * runs at the end. False: something is under way; nothing new begins now, try again, or
+ * bpart_mend_not. */
+bool bpart_mend(struct bpart *p, const struct mend *m);
+void bpart_mend_not(struct bpart *p);
 /* Appends "<dir>/<topic>-<index>" and a NUL that is not counted. */
 void bpart_path(const struct bpart *p, struct buf *out);
 

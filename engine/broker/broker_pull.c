@@ -8,6 +8,9 @@
  *        -> bytes that are not in memory                       -> worker -> looked at again
  *        -> no news                                            -> waits of its partitions, deadline
  *
+ * A pull that mends is of a replica with damage: nothing is compared or counted. What is committed
+ * is the same everywhere, so whoever knows it to be committed may give it.
+ *
  * Bytes go up to the written end, so that leader and followers sync at the same time; what counts
  * is the durable end that a later pull tells.
  *
@@ -20,6 +23,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/broker/broker_lead.h"
+#include "engine/broker/broker_mend.h"
 #include "engine/broker/broker_pull.h"
 
 #define BROKER_PULL_TRIES 16u
@@ -216,12 +220,12 @@ static bool broker_pull_count(struct broker_pull *w, struct bpart *p, struct shi
 }
 
 static void broker_pull_read(struct broker_pull *w, struct bpart *p, struct ship_pull_entry *e,
-                             size_t *got)
+                             int64_t bound, size_t *got)
 {
     struct ship_pull *q = &w->call->pull;
     size_t left = q->size_max > *got ? q->size_max - *got : 0;
     struct part_read read = {.offset = e->offset,
-                             .bound = p->part->written,
+                             .bound = bound,
                              .size_max = e->size_max < left ? e->size_max : left,
                              .may_wait = w->tries >= BROKER_PULL_TRIES};
     struct part_extent extent;
@@ -239,6 +243,7 @@ static void broker_pull_read(struct broker_pull *w, struct bpart *p, struct ship
     if (r == PART_END || r == PART_COLD)
         return;
     if (r != 0) {
+        broker_mend_look(p);
         broker_pull_answer(e, SHIP_PULL_STORAGE);
         return;
     }
@@ -252,6 +257,34 @@ static void broker_pull_read(struct broker_pull *w, struct bpart *p, struct ship
     e->segment = extent.segment;
     *got += extent.bytes.size;
     broker_pull_answer(e, SHIP_PULL_OK);
+}
+
+/* An entry of a replica that has damage there. */
+static void broker_pull_mend(struct broker_pull *w, struct ship_pull_entry *e, size_t *got)
+{
+    struct bpart *p = broker_pull_find(w->broker, e);
+    ASSERT(w->call->kind == SHIP_PULL && w->call->pull.mend);
+    e->answered = false;
+    e->next_good = -1;
+    if (p == NULL || p->replica == NULL || p->replica->revision < 0 ||
+        !replica_ids_has(&p->replica->record.replicas, w->call->from) ||
+        !replica_ids_has(&p->replica->record.replicas, w->broker->node_id))
+        return broker_pull_answer(e, SHIP_PULL_UNKNOWN);
+    enum broker_status s = bpart_use(p);
+    if (s != BROKER_OK)
+        return broker_pull_answer(e, s == BROKER_LOADING ? SHIP_PULL_LOADING : SHIP_PULL_STORAGE);
+    bool agreed = p->replica->leading && e->leader_epoch == p->replica->set.leader_epoch;
+    int64_t bound = agreed ? p->part->durable : bpart_watermark(p);
+    bound = bound < p->part->written ? bound : p->part->written;
+    ASSERT(bound >= 0);
+    e->leader_high_watermark = bpart_watermark(p);
+    e->log_start = p->part->log_start;
+    e->leader_end = p->part->written;
+    if (e->offset < p->part->log_start)
+        return broker_pull_answer(e, SHIP_PULL_OUT_OF_RANGE);
+    if (e->offset >= bound)
+        return broker_pull_answer(e, SHIP_PULL_LOADING); /* not known to be committed yet */
+    broker_pull_read(w, p, e, bound, got);
 }
 
 static void broker_pull_entry(struct broker_pull *w, struct ship_pull_entry *e, size_t *got)
@@ -277,7 +310,7 @@ static void broker_pull_entry(struct broker_pull *w, struct ship_pull_entry *e, 
     e->leader_end = p->part->written;
     e->epoch_start = voter ? 0 : p->replica->set.epoch_start;
     if (e->size_max > 0 && e->offset < p->part->written)
-        broker_pull_read(w, p, e, got);
+        broker_pull_read(w, p, e, p->part->written, got);
     else if (e->size_max > 0 && e->offset > p->part->written)
         return broker_pull_answer(e, SHIP_PULL_LOADING); /* decided, not written yet */
     int64_t told = e->leader_high_watermark < e->offset ? e->leader_high_watermark : e->offset;
@@ -317,7 +350,10 @@ static void broker_pull_try(struct broker_pull *w)
     broker_pull_unpin(q);
     w->tries++;
     for (size_t i = 0; i < q->count; i++) {
-        broker_pull_entry(w, &q->entries[i], &got);
+        if (q->mend)
+            broker_pull_mend(w, &q->entries[i], &got);
+        else
+            broker_pull_entry(w, &q->entries[i], &got);
         news = news || q->entries[i].answered;
     }
     w->counted = true;

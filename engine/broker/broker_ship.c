@@ -7,7 +7,7 @@
  *     LEADER    from memory
  *     REGISTER  the leader's
  *     RECORDS   a registered broker's: answered when something changed, or after its time
- *     PULL      a registered broker's, or a candidate's that we promised
+ *     PULL      a registered broker's, or a candidate's that we promised; to mend, any replica's
  *     VOTE      anybody's of the cluster
  *     ADMIN     a registered broker's
  *
@@ -202,6 +202,8 @@ static bool broker_ship_registered(struct broker *b, const struct ship_call *cal
 /* The calls to a leader. */
 static void broker_ship_lead(struct broker *b, struct ship_call *call)
 {
+    if (call->kind == SHIP_PULL && call->pull.mend)
+        return broker_pull(b, call);
     bool asks = call->kind == SHIP_RECORDS || call->kind == SHIP_PULL;
     bool candidate = asks && broker_vote_serves(b, call);
     ASSERT(call->from >= 0);

@@ -62,7 +62,9 @@ static bool broker_vote_intact(const struct broker *b, const struct bpart *p)
         .named = replica_ids_has(&r->record.isr, b->node_id) ||
                  replica_ids_has(&r->record.elr, b->node_id)};
     ASSERT(p->broker == b);
-    ASSERT(r->revision >= 0);
+    ASSERT(r->revision >= 0 && p->part != NULL);
+    if (r->reached == BPART_REACHED_LOST || part_whole_end(p->part) < p->part->reserved)
+        return false; /* what is missing may have been counted */
     return election_intact(&s);
 }
 
@@ -82,7 +84,7 @@ void broker_vote_holdings(struct broker *b, struct ship_holding **out, size_t *c
             ASSERT(n < b->partition_count);
             struct ship_holding *h = &v[n++];
             *h = (struct ship_holding){.partition = k,
-                                       .reached = r->reached,
+                                       .reached = r->reached < 0 ? -1 : r->reached,
                                        .end = bpart_syncs(p) ? p->part->durable : p->part->written,
                                        .high_watermark = bpart_watermark(p),
                                        .intact = broker_vote_intact(b, p)};

@@ -11,7 +11,7 @@
  *                        0 no, 1 yes, 2 by force]
  *   parts/<topic>/<p>    [i32 leader][i32 leader epoch][ids replicas][ids isr][ids elr]
  *   node/vote            [u32 accepted term][i32 candidate][u64 its incarnation]
- *   node/reached/<topic>/<p>  [u32 leader epoch]: replica.h
+ *   node/reached/<topic>/<p>  [u32 leader epoch]: replica.h; -2: broker_mend.c
  *   node/mirror          [u32 term][i64 position]
  *   node/seat            [16 folder][16 boot][u8 1 clean, 2 unclean][i64 told]
  *   node/gone/<topic>    a topic record, state deleting: catalog.h

@@ -59,6 +59,7 @@ static const char *const config_broker_names[CONFIG_BROKER_KEY_COUNT] = {
     [CONFIG_DISK_RESERVE_BYTES] = "disk.reserve.bytes",
     [CONFIG_PRODUCER_EXPIRE_MS] = "producer.id.expiration.ms",
     [CONFIG_REPLICA_LAG_MS] = "replica.lag.time.max.ms",
+    [CONFIG_REPLICA_CHECK_MS] = "replica.check.interval.ms",
     [CONFIG_START_WAIT_MS] = "cluster.start.wait.ms",
     [CONFIG_TOPICS_MAX] = "topics.max",
     [CONFIG_GROUPS_MAX] = "groups.max",

@@ -90,6 +90,7 @@ enum config_broker_key {
     CONFIG_DISK_RESERVE_BYTES, /* -1: min(2 GiB, 5 % of the disk) */
     CONFIG_PRODUCER_EXPIRE_MS, /* producer.id.expiration.ms */
     CONFIG_REPLICA_LAG_MS,     /* replica.lag.time.max.ms */
+    CONFIG_REPLICA_CHECK_MS,   /* replica.check.interval.ms */
     CONFIG_START_WAIT_MS,      /* cluster.start.wait.ms */
     CONFIG_TOPICS_MAX,
     CONFIG_PARTITIONS_MAX,
@@ -116,7 +117,7 @@ enum config_broker_key {
     CONFIG_SHIP_BANDWIDTH,              /* ship.bandwidth.max, 0 none */
     CONFIG_SHIP_RESPONSE_MAX,           /* ship.response.max.bytes */
 };
-#define CONFIG_BROKER_KEY_COUNT 35
+#define CONFIG_BROKER_KEY_COUNT 36
 
 /* One row of the table, for help and describe. Static storage. */
 struct config_row {

@@ -356,6 +356,10 @@ static const struct config_row config_table[] = {
     {"replica.alter.log.dirs.io.max.bytes.per.second", NULL, "9223372036854775807", NULL,
      "accepted without effect, there is one log folder", CONFIG_INT, 1, CONFIG_I64_MAX, false, true,
      true},
+    {"replica.check.interval.ms", NULL, "604800000", NULL,
+     "partitions with other replicas are read through so often, and what is damaged is fetched "
+     "from another replica; 0: only what is found damaged otherwise",
+     CONFIG_DURATION, 0, CONFIG_I64_MAX, false, true, false},
     {"replica.lag.time.max.ms", NULL, "30000", NULL,
      "a follower that was not caught up for so long leaves the in-sync set", CONFIG_DURATION, 100,
      2147483647.0, false, true, false},

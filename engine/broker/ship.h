@@ -13,7 +13,8 @@
  *
  *   REGISTER  a broker tells who it is and on what it stands; is given its broker epoch
  *   RECORDS   cluster records changed since a revision; waits for a change
- *   PULL      batches of many partitions; tells how far the asker is; waits for something to tell
+ *   PULL      batches of many partitions; tells how far the asker is; waits for something to tell;
+ *             or, to mend damage, batches that the asker had
  *   VOTE      asks to accept a term; answered with what the voter holds, partition by partition
  *   LEADER    who leads, as far as the asked one knows; of a starting leader, of a lost follower
  *   ADMIN     a change that a client asked of a follower; see broker_forward.c
@@ -124,6 +125,9 @@ struct ship_pull {
     struct ship_pull_entry *entries; /* at most SHIP_PULL_ENTRIES_MAX */
     size_t count;                    /* at least 1 */
     uint32_t max_wait_ms;
+    /* The asker has damage there: any replica answers, whoever leads, with what is committed; the
+     * leader, to a leader_epoch that is its own, with all it has. Nobody is counted by it. */
+    bool mend;
     size_t size_max; /* of all bytes; the first batch comes whole, however large. The transport may
                         lower it */
 };

@@ -181,6 +181,7 @@ struct part {
     void *owner;                /* the caller's, for round.part_done */
     struct part_range *damaged; /* owned, rising */
     size_t damaged_count;
+    int64_t skipped;           /* damage below, at the opening: no snapshot is right; -1 none */
     int64_t checkpoint;        /* recovery point on disk */
     int64_t snapshots[2];      /* offsets of the snapshots on disk, newest first; -1 none */
     uint64_t since_checkpoint; /* bytes decided since */
@@ -340,6 +341,16 @@ void part_warm_drop(struct part *p, const struct part_warm *w);
 uint64_t part_size(const struct part *p);
 /* Bytes behind an offset; inside a segment by its share of the offsets, so about. O(segments). */
 uint64_t part_size_from(const struct part *p, int64_t offset);
+
+/* --- damage (part_damage.c) --- */
+
+/* The offset in front of which the log can be read from its start on, as far as is known: the
+ * reserved end, where no damage is. */
+int64_t part_whole_end(const struct part *p);
+/* The first damaged offsets, not below the log start, that end behind `offset`; those of one
+ * segment, base and next_base being that one. Where the log has no segment, the one that begins
+ * with them. False: none is known. */
+bool part_damaged_piece(const struct part *p, int64_t offset, struct part_range *out);
 
 /* --- retention (part_retain.c) --- */
 

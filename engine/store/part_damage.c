@@ -71,6 +71,52 @@ const struct part_range *part_damage_before(const struct part *p, const struct s
     return last;
 }
 
+/* What of the range lies in one segment: in the first that it takes offsets from. */
+static void part_damage_cut(const struct part *p, const struct part_range *d,
+                            struct part_range *out)
+{
+    size_t slot = 0;
+    ASSERT(d->from < d->to);
+    if (p->count == 0) { /* the state alone is left of the log */
+        *out = (struct part_range){d->from, d->to, d->from, 0, d->from, 0};
+        return;
+    }
+    while (slot + 1 < p->count &&
+           (p->segments[slot + 1]->base <= d->from || p->segments[slot]->base < d->base))
+        slot++;
+    const struct segment *s = p->segments[slot];
+    int64_t end = slot + 1 < p->count ? p->segments[slot + 1]->base : p->written;
+    *out = (struct part_range){.from = d->from > s->base ? d->from : s->base,
+                               .to = d->to < end ? d->to : end,
+                               .base = s->base,
+                               .pos = d->base == s->base ? d->pos : 0,
+                               .next_base = s->base,
+                               .next_pos = d->next_base == s->base ? d->next_pos : s->ready};
+    ASSERT(out->pos <= out->next_pos);
+}
+
+bool part_damaged_piece(const struct part *p, int64_t offset, struct part_range *out)
+{
+    ASSERT(p->damaged != NULL || p->damaged_count == 0);
+    for (size_t i = 0; i < p->damaged_count; i++) {
+        const struct part_range *d = &p->damaged[i];
+        if (d->to <= offset || d->to <= p->log_start || d->from == d->to)
+            continue;
+        part_damage_cut(p, d, out);
+        if (out->from < out->to)
+            return true;
+    }
+    return false;
+}
+
+int64_t part_whole_end(const struct part *p)
+{
+    struct part_range d;
+    bool damaged = part_damaged_piece(p, -1, &d);
+    ASSERT(!damaged || d.from <= p->reserved);
+    return damaged ? d.from : p->reserved;
+}
+
 struct part_damage_try {
     struct scan scan;
     struct scan_stop stop;

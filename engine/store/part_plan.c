@@ -210,7 +210,8 @@ static void part_plan_state(struct part *p, struct part_round *r)
     };
     state_encode(&state, &r->state);
     r->log_start = p->log_start;
-    if (p->reserved != p->snapshots[0]) {
+    bool whole = p->skipped <= p->log_start; /* else producers and epochs of batches are missing */
+    if (p->reserved != p->snapshots[0] && whole) {
         snapshot_save(&p->epochs, &p->producers, p->reserved, &r->snapshot);
         r->snapshot_offset = p->reserved;
         r->old_snapshot = p->snapshots[1];

@@ -266,6 +266,7 @@ static int recover_snapshots(struct recover *c)
 struct recover_replay {
     struct scan scan;
     struct scan_stop stop;
+    bool bad; /* something was stepped over */
 };
 
 static int recover_replay_next(void *ctx)
@@ -273,6 +274,7 @@ static int recover_replay_next(void *ctx)
     struct recover_replay *w = ctx;
     ASSERT(w->scan.pos <= w->stop.pos);
     int r = scan_next(&w->scan);
+    w->bad = w->bad || r == SCAN_BAD;
     if (r == SCAN_BAD)
         r = scan_resync(&w->scan, w->stop) == 0 ? scan_next(&w->scan) : SCAN_BAD;
     return r;
@@ -302,6 +304,8 @@ static int recover_replay_sealed(struct recover *c, const struct segment *s, int
         recover_batch(c, &w.scan.h);
         c->report->scanned_size += w.scan.h.size;
     }
+    if (w.bad && c->part->skipped < end)
+        c->part->skipped = end;
     reader_discard(c->io, reader);
     return 0;
 }
@@ -437,6 +441,7 @@ static void recover_lost(struct recover *c, int64_t end)
         part_add_damage(p, (struct part_range){from, end, base, pos, base, pos});
         c->report->damaged_count++;
     }
+    p->skipped = end;
     p->reserved = end;
     p->roll = true;
 }
@@ -479,7 +484,7 @@ static struct part *recover_part(struct store *s, const struct part_open_options
     list_init(&p->pending);
     list_init(&p->shipped);
     list_init(&p->waits);
-    p->trim_to = -1;
+    p->trim_to = p->skipped = -1;
     p->snapshots[0] = p->snapshots[1] = -1;
     return p;
 }

@@ -94,6 +94,7 @@ static void recover_mark(struct recover *c, struct recover_scan *n, size_t pos, 
                                                  .next_base = n->s->base,
                                                  .next_pos = pos});
     c->report->damaged_count += to > n->scan.expected;
+    c->part->skipped = to > c->part->skipped ? to : c->part->skipped;
     n->scan.pos = pos;
     n->scan.expected = to;
     n->s->size = pos; /* bytes that are no batch stay where they are */

@@ -134,6 +134,7 @@ static void cargo_put_pull(const struct ship_pull *p, uint32_t size_max, struct 
         ask->pull->entries[i] = &entries[i];
     }
     ask->pull->max_wait_ms = p->max_wait_ms;
+    ask->pull->mend = p->mend;
     ask->pull->size_max = p->size_max < size_max ? (uint32_t)p->size_max : size_max;
     ask->ask_case = KAURI__SHIP_ASK__ASK_PULL;
 }
@@ -273,6 +274,7 @@ static const char *cargo_get_pull(const Kauri__ShipPull *m, struct arena *a, str
     out->count = m->n_entries;
     out->max_wait_ms = m->max_wait_ms;
     out->size_max = m->size_max;
+    out->mend = m->mend;
     return "";
 }
 

@@ -95,6 +95,12 @@ static void http_rows_store(struct http_page *p, const struct broker_counters *c
                     (int64_t)c->in_flight_size);
     http_rows_counter(p, "kauri_round_partitions_total", "partitions written in all write rounds",
                       c->round_partitions);
+    http_rows_gauge(p, "kauri_partitions_damaged",
+                    "partitions with damage that no other replica could repair yet",
+                    (int64_t)c->damaged);
+    http_rows_counter(p, "kauri_repaired_ranges_total",
+                      "damaged ranges of logs that were repaired from another replica", c->mended);
+    http_rows_counter(p, "kauri_repaired_bytes_total", "bytes fetched for that", c->mended_size);
     const char *name = "kauri_round_duration_seconds";
     const struct http_text_label os[] = {{"durability", slice_str("os")}};
     const struct http_text_label sync[] = {{"durability", slice_str("sync")}};

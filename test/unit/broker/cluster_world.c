@@ -308,11 +308,22 @@ static void world_messages(struct world *w)
     }
 }
 
+/* One that stops is never done before the network has had its turn. */
+static void world_wind_down(struct rig *g)
+{
+    for (int i = 0; i < 20 && !broker_stopped(g->broker); i++) {
+        work_drain(g->work);
+        broker_run(g->broker);
+    }
+}
+
 static void world_settle(struct world *w)
 {
     for (int i = 1; i <= w->count; i++)
         if (w->nodes[i].up && w->nodes[i].held)
             rig_turn(&w->nodes[i].rig);
+        else if (w->nodes[i].up && w->nodes[i].stopping)
+            world_wind_down(&w->nodes[i].rig);
         else if (w->nodes[i].up)
             rig_run(&w->nodes[i].rig);
 }
@@ -430,7 +441,9 @@ void world_stop(struct world *w, int id)
 {
     struct world_node *n = &w->nodes[id];
     broker_stop(n->rig.broker);
+    n->stopping = true;
     world_until(w, world_stopped, n, 60000);
+    n->stopping = false;
     n->rig.broker = broker_free(n->rig.broker);
     world_drop(w, id);
 }

@@ -25,6 +25,7 @@ struct world_node {
     char id_text[8];
     bool up;
     bool held;     /* its disk does nothing for now */
+    bool stopping; /* it waits for its calls to come back */
     uint64_t life; /* rises with every start */
 };
 

@@ -88,6 +88,7 @@ static void some_pull(struct ship_pull *p)
     p->count = random_below(&random_, 20) == 0 ? ENTRIES : 1 + random_below(&random_, 20);
     p->max_wait_ms = (uint32_t)random_u64(&random_);
     p->size_max = random_below(&random_, SIZE_MAX_);
+    p->mend = random_below(&random_, 2) == 0;
     for (size_t i = 0; i < p->count; i++) {
         struct ship_pull_entry *e = &entries[i];
         *e = (struct ship_pull_entry){.partition = some_i32(0),
@@ -171,6 +172,7 @@ static void same_pull(const struct ship_pull *a, const struct ship_pull *b)
     ck_assert_uint_eq(a->count, b->count);
     ck_assert_uint_eq(a->max_wait_ms, b->max_wait_ms);
     ck_assert_uint_eq(a->size_max, b->size_max);
+    ck_assert_int_eq(a->mend, b->mend);
     for (size_t i = 0; i < a->count; i++) {
         const struct ship_pull_entry *x = &a->entries[i];
         const struct ship_pull_entry *y = &b->entries[i];
