@@ -10,6 +10,7 @@
  *
  * A partition without a folder has nothing to recover and goes ONLINE at once.
  */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "engine/base/assert.h"
@@ -128,6 +129,15 @@ static struct part_open_options bpart_options(const struct bpart *p, const char 
                                       .rewrite_tail = p->broker->after_error};
 }
 
+/* Whole batches behind a hole that the recovery point does not cover: a power cut leaves that, a
+ * process that ends does not. */
+static bool bpart_has_lost(const struct broker *b, const struct part_recovery *r)
+{
+    int64_t told;
+    ASSERT(b->coord != NULL);
+    return r->torn_saved && !broker_node_unclean(b, &told);
+}
+
 static void bpart_report(const struct bpart_load *l)
 {
     const struct part_recovery *r = &l->report;
@@ -159,6 +169,7 @@ static void bpart_online(struct bpart *p, struct part *part)
     bpart_configure(p); /* the limits may have changed since the load began */
     broker_retention_look(p);
     bpart_due(p); /* what a crash left of a trim */
+    bpart_opened(p);
     bpart_advanced(p);
     broker_follow_part(p);
     broker_fetch_wake(p->broker, p);
@@ -195,6 +206,8 @@ static void bpart_load_done(struct work_note *note)
     } else if (l->result == 0) {
         bpart_report(l);
         bpart_online(p, l->part);
+        if (p->replica != NULL && bpart_has_lost(p->broker, &l->report))
+            broker_mend_mark(p);
     } else {
         if (l->result == IO_FULL)
             p->state = BPART_IDLE;
@@ -290,6 +303,8 @@ struct bpart_cut {
     struct part_open_options options;
     struct buf path;
     enum bpart_cut_kind kind;
+    struct state state; /* with `settles`: written before anything else */
+    bool settles;
     int64_t offset;          /* to cut at */
     const struct mend *mend; /* borrowed */
     int result;
@@ -299,7 +314,10 @@ static int bpart_cut_change(struct bpart_cut *c)
 {
     struct store *s = &c->bpart->broker->store;
     int64_t end;
+    int r = c->settles ? state_write(s->io, c->options.dir, &c->state) : 0;
     ASSERT(c->part == NULL && (c->mend != NULL || c->offset >= 0));
+    if (r != 0)
+        return r == IO_FULL ? r : r > 0 ? -ENOENT : r;
     switch (c->kind) {
     case BPART_CUT_BACK:
         return truncate_part(s, &c->options, c->offset, &end);
@@ -364,6 +382,7 @@ static void bpart_cut_begin(struct bpart *p, const struct bpart_cut *change)
     struct bpart_cut *c = calloc(1, sizeof *c);
     ASSERT(c != NULL && bpart_still(p));
     *c = *change;
+    c->settles = part_settled(p->part, &c->state);
     bpart_hold(p);
     if (list_linked(&p->due))
         list_remove(&p->due);
@@ -393,7 +412,9 @@ bool bpart_cut(struct bpart *p, int64_t offset, bool anew)
 bool bpart_mend(struct bpart *p, const struct mend *m)
 {
     ASSERT(p->state == BPART_ONLINE && m->upto > m->piece.from);
-    p->mending = !bpart_still(p);
+    p->flush = p->flush || p->part->durable < p->part->written;
+    bpart_due(p);
+    p->mending = !bpart_still(p) || p->part->durable != p->part->reserved;
     if (p->mending)
         return false;
     struct bpart_cut change = {.kind = BPART_CUT_MEND, .mend = m};

@@ -27,6 +27,9 @@ struct bpart_replica *bpart_replica_make(struct bpart *p)
     list_init(&r->acks);
     list_init(&r->pulls);
     r->reached = r->fetch_from = -1;
+    r->high_watermark = p->part != NULL ? p->part->mark : 0;
+    list_init(&r->mark.link);
+    r->mark.bpart = p;
     list_init(&r->mend.link);
     r->mend.bpart = p;
     r->mend.left = -1;
@@ -179,10 +182,44 @@ enum broker_status bpart_may_append(const struct bpart *p, int acks)
 
 /* --- the high watermark --- */
 
+/* What is committed and on this disk: kept for the next start. */
+static void bpart_keep_mark(struct bpart *p)
+{
+    const struct part *part = p->part;
+    ASSERT(p->replica != NULL && part != NULL);
+    if (p->replica->revision < 0)
+        return;
+    int64_t mark = bpart_watermark(p);
+    part_committed(p->part, mark < part->written ? mark : part->written);
+    if (p->replica->mark.noted < part->mark)
+        broker_marks_moved(p);
+}
+
+void bpart_opened(struct bpart *p)
+{
+    struct bpart_replica *r = p->replica;
+    ASSERT(p->state == BPART_ONLINE && p->part != NULL);
+    if (r == NULL || r->leading)
+        return;
+    int64_t mark = broker_marks_find(p);
+    if (mark > p->part->reserved && r->mark.noted == 0) { /* it was on the disk once */
+        broker_log(p->broker, 2,
+                   "%s-%d: ends at offset %lld, but %lld was committed and on this disk before",
+                   p->topic->name, p->index, (long long)p->part->reserved, (long long)mark);
+        broker_mend_mark(p);
+    }
+    r->mark.noted = mark;
+    mark = mark < p->part->reserved ? mark : p->part->reserved;
+    mark = mark > p->part->mark ? mark : p->part->mark;
+    r->high_watermark = mark > r->high_watermark ? mark : r->high_watermark;
+}
+
 void bpart_watermark_moved(struct bpart *p)
 {
     ASSERT(p->topic != NULL);
     ASSERT(p->replica != NULL);
+    if (p->part != NULL)
+        bpart_keep_mark(p);
     if (p->replica->leading && !replica_set_acks_allowed(&p->replica->set))
         bpart_ack_end(p, INT64_MAX, BROKER_NOT_ENOUGH_AFTER_APPEND);
     bpart_ack_end(p, bpart_watermark(p), BROKER_OK);
@@ -196,6 +233,7 @@ void bpart_advanced(struct bpart *p)
     if (r == NULL || p->state != BPART_ONLINE)
         return;
     ASSERT(p->part != NULL);
+    bpart_keep_mark(p);
     if (!r->leading) {
         bpart_lead(p);
         return;
@@ -336,6 +374,8 @@ void bpart_replica_free(struct bpart *p)
     struct bpart_replica *r = p->replica;
     if (r == NULL)
         return;
+    if (list_linked(&r->mark.link))
+        list_remove(&r->mark.link);
     broker_follow_forget(p);
     broker_mend_forget(p);
     ASSERT(p->broker->dead || (!r->changing && list_empty(&r->pulls)));

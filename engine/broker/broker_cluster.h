@@ -68,6 +68,14 @@ struct bpart_mend_want {
     bool marking;  /* `reached` is being written */
 };
 
+/* The high watermark as it is kept for the next start: with the recovery points in the partition's
+ * state, and now and then in the view. */
+struct bpart_mark {
+    struct list link; /* in broker_compact.marked: it moved since it was noted */
+    struct bpart *bpart;
+    int64_t noted; /* in the view, or on its way there */
+};
+
 /* Instead of an epoch reached: records that were counted are missing, or cannot be read. */
 #define BPART_REACHED_LOST (-2)
 
@@ -87,6 +95,7 @@ struct bpart_replica {
     int64_t high_watermark; /* not leading: as the leader told; never moves back */
     int32_t reached;        /* the epoch that the log stands on, durable; -1 none */
     struct bpart_mend_want mend;
+    struct bpart_mark mark;
     struct broker_follow_part *follow; /* owned; NULL unless it is being followed */
 };
 

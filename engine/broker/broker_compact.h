@@ -52,5 +52,11 @@ void broker_compact_forget(struct broker_compact *bc, struct topic *t);
 
 bool broker_compact_view_due(const struct broker_compact *bc);
 bool broker_compact_view_busy(const struct broker_compact *bc);
+/* The high watermark of a replicated partition moved (bpart_mark): it is noted within seconds. The
+ * row is the view's, key "hw/<topic>-<partition>", value [16 topic id][i64 le offset]: everything
+ * below was committed, and durable here, when the row was written. */
+void broker_marks_moved(struct bpart *p);
+/* As noted before the last start; 0: nothing is known. */
+int64_t broker_marks_find(const struct bpart *p);
 /* Starts a commit when one is due and no other commit of the view is out. */
 void broker_compact_view(struct broker_compact *bc);

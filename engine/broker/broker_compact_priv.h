@@ -38,7 +38,9 @@ struct broker_compact {
     int64_t resume_ms;
     int64_t look_ms;
     /* the view */
-    struct list rows; /* struct broker_compact_row */
+    struct list rows;   /* struct broker_compact_row */
+    struct list marked; /* struct bpart_mark */
+    int64_t mark_ms;    /* when they are noted; monotonic */
     struct broker_compact_commit commit;
     bool view_lost;
 };

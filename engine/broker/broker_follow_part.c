@@ -348,7 +348,7 @@ static void broker_follow_cut(struct broker_follow *f, struct bpart *p,
         return;
     }
     if (part_whole_end(p->part) < p->part->reserved && r->reached >= 0)
-        broker_mend_look(p); /* that it lost something is written down first */
+        broker_mend_mark(p); /* and cut later */
     else if (to < p->part->reserved && bpart_cut(p, to, false))
         broker_log(f->broker, 0, "%s-%d: cut to offset %lld, where the leader's log goes on",
                    p->topic->name, p->index, (long long)to);

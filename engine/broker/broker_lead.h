@@ -75,6 +75,8 @@ void bpart_replica_record(struct bpart *p, const struct cluster_part *record, in
 /* Leads it, if everything is there for that. */
 void bpart_lead(struct bpart *p);
 void bpart_unlead(struct bpart *p);
+/* It was opened: its high watermark is at least what was kept of it. */
+void bpart_opened(struct bpart *p);
 /* Its log is closed for a moment: it is led no more, but who waits for acknowledgements goes on
  * waiting for bpart_lead, or bpart_unheld. */
 void bpart_hold(struct bpart *p);

@@ -17,9 +17,10 @@
  *
  * What a damaged replica is worth meanwhile. A follower tells its end as the offset in front of the
  * first damage: it is not counted for what it cannot give, and leaves the in-sync set when that
- * lasts. That its log has lost something is written down (reached: BPART_REACHED_LOST) before any
- * of it may be cut, and holds until the log stands on a leader's epoch again: so long it is not
- * intact in a vote. A leader goes on.
+ * lasts. In a vote it is not intact. A leader goes on. Where a log is cut although something in it
+ * is damaged, or recovery had to cut it where nothing can have torn it, that it has lost something
+ * is written down (reached: BPART_REACHED_LOST) and holds until it stands on a leader's epoch
+ * again.
  *
  * Must not know: files, positions in them.
  * Invariants: M1 at most one partition is looked at, with one call, one job or one write; M2 only
@@ -40,7 +41,8 @@
 #define BROKER_MEND_POLL_MS   20
 #define BROKER_MEND_STILL_MS  5000 /* so long the partition may take to come to rest */
 #define BROKER_MEND_AGAIN_MS  30000
-#define BROKER_MEND_TRIES     3 /* a write that leaves the damage, an answer that says "later" */
+#define BROKER_MEND_LATER     25 /* answers that say "later" */
+#define BROKER_MEND_TRIES     3  /* reads, and writes that leave the damage */
 
 enum broker_mend_phase {
     BROKER_MEND_IDLE,
@@ -65,6 +67,7 @@ struct broker_mend {
     int32_t source; /* who is asked */
     uint32_t asked; /* how many replicas were, about this piece */
     unsigned tries;
+    unsigned writes; /* over this piece */
     int64_t next_ms;
     int64_t until_ms;
     int64_t check_ms; /* when all partitions are queued again */
@@ -136,8 +139,7 @@ static void broker_mend_lost_done(struct coord_put *put, int result)
     free(l);
 }
 
-/* Its log has lost something: to be known also behind a restart. */
-static void broker_mend_mark(struct bpart *p)
+void broker_mend_mark(struct bpart *p)
 {
     struct bpart_replica *r = p->replica;
     struct broker *b = p->broker;
@@ -167,7 +169,6 @@ void broker_mend_look(struct bpart *p)
         !part_damaged_piece(p->part, -1, &piece))
         return;
     ASSERT(piece.from < piece.to);
-    broker_mend_mark(p);
     broker_mend_want(m, p, piece.from);
 }
 
@@ -249,7 +250,7 @@ static void broker_mend_begin(struct broker_mend *m)
         list_remove(node);
         m->bpart = w->bpart;
         m->offset = w->from;
-        m->tries = m->asked = 0;
+        m->tries = m->writes = m->asked = 0;
         w->was_left = w->left >= 0;
         w->left = -1;
         broker_mend_to(m, BROKER_MEND_WALK, 0);
@@ -272,7 +273,7 @@ static void broker_mend_leave(struct broker_mend *m, const char *why)
     if (w->left < 0)
         w->left = m->piece.from;
     m->offset = m->piece.to;
-    m->tries = m->asked = 0;
+    m->tries = m->writes = m->asked = 0;
     broker_mend_to(m, BROKER_MEND_WALK, 0);
 }
 
@@ -391,8 +392,9 @@ static void broker_mend_answered(struct ship_call *call)
         broker_mend_to(m, BROKER_MEND_STILL, 0);
     } else {
         broker_mend_release(m);
-        later = later && ++m->tries < BROKER_MEND_TRIES;
+        later = later && ++m->tries < BROKER_MEND_LATER;
         m->asked += !later;
+        m->tries = later ? m->tries : 0;
         broker_mend_to(m, BROKER_MEND_ASK, later ? 10 * BROKER_MEND_POLL_MS : 0);
     }
 }
@@ -404,6 +406,8 @@ static void broker_mend_still(struct broker_mend *m)
     struct bpart *p = m->bpart;
     ASSERT(m->phase == BROKER_MEND_STILL && m->held);
     if (p == NULL || p->part == NULL || p->part != m->part) {
+        if (p != NULL)
+            bpart_mend_not(p);
         broker_mend_release(m);
         broker_mend_to(m, BROKER_MEND_WALK, 0);
         return;
@@ -445,8 +449,8 @@ void broker_mend_written(struct broker *b, int result)
                    m->source);
     broker_mend_release(m);
     m->part = NULL;
-    m->asked = 0;
-    bool again = result == 0 && ++m->tries < BROKER_MEND_TRIES * BROKER_MEND_TRIES;
+    m->tries = m->asked = 0;
+    bool again = result == 0 && ++m->writes < BROKER_MEND_TRIES * BROKER_MEND_TRIES;
     if (p != NULL && !again) {
         broker_mend_leave(m, "they cannot be written");
         return;
@@ -495,7 +499,6 @@ static void broker_mend_warm(struct broker_mend *m, const struct part_warm *warm
 static void broker_mend_met(struct broker_mend *m, int64_t next_good)
 {
     struct part *part = m->bpart->part;
-    broker_mend_mark(m->bpart);
     ASSERT(next_good > m->offset);
     if (!part_damaged_piece(part, m->offset, &m->piece) || m->piece.from >= next_good) {
         m->offset = next_good;
@@ -505,8 +508,9 @@ static void broker_mend_met(struct broker_mend *m, int64_t next_good)
         broker_mend_leave(m, "the log starts inside");
         return;
     }
+    m->tries = 0;
     if (m->offset != m->piece.from)
-        m->tries = 0;
+        m->writes = 0;
     m->offset = m->piece.from;
     m->part = part;
     broker_mend_to(m, BROKER_MEND_ASK, 0);

@@ -14,6 +14,9 @@ struct broker_mend *broker_mend_new(struct broker *b);
 struct broker_mend *broker_mend_free(struct broker_mend *m);
 /* Damage of the partition may be known: it is looked at soon. O(damaged ranges). */
 void broker_mend_look(struct bpart *p);
+/* The log has lost something, or will be cut where it is damaged: that is written down, and then
+ * its `reached` says so. Not for one that this broker leads. */
+void broker_mend_mark(struct bpart *p);
 /* The partition was opened, or opened again. */
 void broker_mend_opened(struct bpart *p);
 /* The partition goes. */

@@ -667,7 +667,7 @@ static bool broker_promote_all(const struct broker_promote *p)
     return true;
 }
 
-/* So many promises would do for every partition. */
+/* So many promises, our own among them, would do for every partition. */
 static bool broker_promote_enough(const struct broker *b, size_t would)
 {
     ASSERT(would >= 1);
@@ -681,7 +681,8 @@ static bool broker_promote_enough(const struct broker *b, size_t would)
             size_t replicas = p->replica->record.replicas.count;
             size_t min = (size_t)p->topic->limits.min_insync;
             min = min < 1 ? 1 : min > replicas ? replicas : min;
-            if (would < replicas - min + 1)
+            size_t broken = p->part != NULL && !broker_vote_intact(b, p);
+            if (would - broken < replicas - min + 1)
                 return false;
         }
     return would > 0;

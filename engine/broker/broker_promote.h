@@ -37,5 +37,7 @@ void broker_vote_run(struct broker *b);
 /* Every partition that this broker is a replica of is open, and nothing of it is on its way. Opens
  * some that are not. */
 bool broker_vote_still(struct broker *b);
+/* Nothing that was ever counted is missing of an open partition. */
+bool broker_vote_intact(const struct broker *b, const struct bpart *p);
 /* What this broker holds of them; *out is owned. */
 void broker_vote_holdings(struct broker *b, struct ship_holding **out, size_t *count);

@@ -270,8 +270,8 @@ static void broker_pull_mend(struct broker_pull *w, struct ship_pull_entry *e, s
         !replica_ids_has(&p->replica->record.replicas, w->call->from) ||
         !replica_ids_has(&p->replica->record.replicas, w->broker->node_id))
         return broker_pull_answer(e, SHIP_PULL_UNKNOWN);
-    enum broker_status s = bpart_use(p);
-    if (s != BROKER_OK)
+    enum broker_status s = p->state == BPART_ONLINE ? BROKER_OK : bpart_use(p);
+    if (s != BROKER_OK) /* what is about to be mended itself may be read */
         return broker_pull_answer(e, s == BROKER_LOADING ? SHIP_PULL_LOADING : SHIP_PULL_STORAGE);
     bool agreed = p->replica->leading && e->leader_epoch == p->replica->set.leader_epoch;
     int64_t bound = agreed ? p->part->durable : bpart_watermark(p);

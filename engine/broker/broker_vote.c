@@ -49,7 +49,7 @@ bool broker_vote_still(struct broker *b)
     return still;
 }
 
-static bool broker_vote_intact(const struct broker *b, const struct bpart *p)
+bool broker_vote_intact(const struct broker *b, const struct bpart *p)
 {
     const struct bpart_replica *r = p->replica;
     int64_t told;

@@ -104,7 +104,8 @@ bool copy_take(const struct part *p, const char *to, struct copy *out)
                                 .recovery_base = last != NULL ? last->base : p->written,
                                 .recovery_pos = last != NULL ? last->size : 0,
                                 .epoch = p->epoch,
-                                .generation = p->generation};
+                                .generation = p->generation,
+                                .mark = p->mark < p->written ? p->mark : p->written};
     ASSERT(last == NULL || last->base <= p->written);
     return true;
 }

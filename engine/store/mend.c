@@ -115,15 +115,6 @@ static int mend_unlink(struct io *io, const char *dir, int64_t base, const char 
     return r == IO_MISSING ? 0 : r;
 }
 
-static int mend_put_state(struct io *io, const char *dir, const struct state *state)
-{
-    struct buf path CLEANUP(buf_deinit) = {0}, bytes CLEANUP(buf_deinit) = {0};
-    ASSERT(state->recovery_base <= state->recovery_offset);
-    state_encode(state, &bytes);
-    state_path(&path, dir, "state");
-    return io_write_file(io, dir, (const char *)path.p, buf_slice(&bytes));
-}
-
 /* To be known before it is so, as in a round. */
 static int mend_mark_gaps(struct io *io, const char *dir)
 {
@@ -139,7 +130,7 @@ static int mend_mark_gaps(struct io *io, const char *dir)
     if (r != 0 || state.generation > 0)
         return r;
     state.generation = 1;
-    return mend_put_state(io, dir, &state);
+    return state_write(io, dir, &state);
 }
 
 static int mend_replace(struct io *io, const char *dir, const struct mend *m, const char *old,
@@ -168,7 +159,7 @@ static int mend_state(struct io *io, const char *dir, const struct mend *m)
     state.recovery_offset = m->end;
     state.recovery_base = m->piece.base;
     state.recovery_pos = m->piece.pos + m->bytes.size + (m->size - mend_rest(m));
-    return mend_put_state(io, dir, &state);
+    return state_write(io, dir, &state);
 }
 
 int mend_run(struct io *io, const char *dir, const struct mend *m)

@@ -146,6 +146,7 @@ static void part_check_epochs(const struct part *p) /* P8 */
 void part_check(const struct part *p)
 {
     part_check_segments(p);
+    ASSERT(p->mark <= p->written);                                  /* P10 */
     ASSERT(p->log_start <= p->written && p->durable <= p->written); /* P2 */
     ASSERT(p->written <= p->reserved);
     ASSERT(p->kept_start <= p->log_start); /* P8 */

@@ -39,6 +39,7 @@
  *   P6 damaged ranges do not touch, rise, and end by written
  *   P7 while a swap is in a round, its segments are there, sealed, mapped and pinned
  *   P8 kept_start <= log_start
+ *   P10 mark <= written
  *   P9 the epochs are those of the batches in [log start, reserved), and none is above the part's
  */
 #pragma once
@@ -181,6 +182,7 @@ struct part {
     void *owner;                /* the caller's, for round.part_done */
     struct part_range *damaged; /* owned, rising */
     size_t damaged_count;
+    int64_t mark;              /* committed below, as the owner says; at most written */
     int64_t skipped;           /* damage below, at the opening: no snapshot is right; -1 none */
     int64_t checkpoint;        /* recovery point on disk */
     int64_t snapshots[2];      /* offsets of the snapshots on disk, newest first; -1 none */
@@ -278,6 +280,15 @@ void part_checkpoint(struct part *p);
 /* True when a round has something to do: pending appends, a trim, a checkpoint, a seal, a swap; and
  * for `flush` also bytes that are written and not durable. */
 bool part_round_due(const struct part *p, bool flush);
+
+/* All below is committed: kept in `state` with the next recovery point, as far as that goes. Never
+ * moves back. */
+void part_committed(struct part *p, int64_t mark);
+/* What `state` says when the recovery point is the end of the log: for whoever closes a part to
+ * change its files and opens it again. Without that the opening would take damage behind the old
+ * recovery point for a torn tail, and cut it. False: there is no folder, or the end is not durable.
+ */
+bool part_settled(const struct part *p, struct state *out);
 
 /* --- rounds: see round.h for how a set of them runs --- */
 

@@ -197,17 +197,40 @@ static void part_plan_first_state(const struct part *p, struct part_round *r)
     state_encode(&state, &r->first_state);
 }
 
-static void part_plan_state(struct part *p, struct part_round *r)
+/* With the recovery point at the reserved end. */
+static struct state part_state(const struct part *p)
 {
     const struct segment *s = part_active(p);
-    struct state state = {
+    ASSERT(s == NULL || s->base <= p->reserved);
+    return (struct state){
         .log_start = p->log_start,
         .recovery_offset = p->reserved,
         .recovery_base = s != NULL ? s->base : p->reserved,
         .recovery_pos = s != NULL ? s->size : 0,
         .epoch = p->epoch,
         .generation = p->generation,
+        .mark = p->mark,
     };
+}
+
+void part_committed(struct part *p, int64_t mark)
+{
+    ASSERT(mark >= 0 && mark <= p->written);
+    p->mark = mark > p->mark ? mark : p->mark;
+}
+
+bool part_settled(const struct part *p, struct state *out)
+{
+    ASSERT(p->round == NULL);
+    if (!p->exists || p->durable != p->reserved || p->failed != 0)
+        return false;
+    *out = part_state(p);
+    return true;
+}
+
+static void part_plan_state(struct part *p, struct part_round *r)
+{
+    struct state state = part_state(p);
     state_encode(&state, &r->state);
     r->log_start = p->log_start;
     bool whole = p->skipped <= p->log_start; /* else producers and epochs of batches are missing */

@@ -461,6 +461,7 @@ static void recover_ends(struct recover *c)
     p->checkpoint = c->has_state ? c->state.recovery_offset : 0;
     recover_epochs_end(c);
     p->generation = c->state.generation;
+    p->mark = c->has_state ? c->state.mark : 0; /* V2: at most the end */
     p->exists = c->has_state || p->count > 0;
     ASSERT(p->log_start <= p->reserved);
     if (!p->read_only && p->count > 1 && p->segments[1]->base <= p->log_start)

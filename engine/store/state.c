@@ -20,6 +20,7 @@ void state_encode(const struct state *s, struct buf *out)
     ASSERT(s->log_start >= 0 && s->log_start <= s->recovery_offset);
     ASSERT(s->recovery_offset >= s->recovery_base);
     ASSERT(!s->begun || s->log_start == s->recovery_offset);
+    ASSERT(s->mark >= 0 && s->mark <= s->recovery_offset);
     buf_append_le32(out, STATE_MAGIC);
     buf_append_le32(out, 0);
     buf_append_le32(out, STATE_VERSION);
@@ -30,6 +31,7 @@ void state_encode(const struct state *s, struct buf *out)
     buf_append_le64(out, s->recovery_pos);
     buf_append_le32(out, s->generation);
     buf_append_le32(out, s->begun ? STATE_BEGUN : 0);
+    buf_append_le64(out, (uint64_t)s->mark);
     ASSERT(out->size - start == STATE_SIZE);
     uint8_t *p = out->p + start;
     bytes_put_le32(p + 4, crc32c(p + 8, STATE_SIZE - 8));
@@ -37,7 +39,7 @@ void state_encode(const struct state *s, struct buf *out)
 
 int state_decode(struct slice in, struct state *out)
 {
-    if (in.size < STATE_SIZE || bytes_le32(in.p) != STATE_MAGIC ||
+    if (in.size < STATE_OLD || bytes_le32(in.p) != STATE_MAGIC ||
         bytes_le32(in.p + 4) != crc32c(in.p + 8, in.size - 8))
         return STATE_DAMAGED;
     if (bytes_le32(in.p + 8) > STATE_VERSION)
@@ -49,11 +51,13 @@ int state_decode(struct slice in, struct state *out)
         .recovery_base = (int64_t)bytes_le64(in.p + 32),
         .recovery_pos = bytes_le64(in.p + 40),
         .generation = bytes_le32(in.p + 48),
+        .mark = in.size < STATE_SIZE ? 0 : (int64_t)bytes_le64(in.p + 56),
         .begun = (bytes_le32(in.p + 52) & STATE_BEGUN) != 0,
     };
-    if (s.log_start < 0 || s.recovery_base < 0 || s.recovery_offset < s.recovery_base ||
-        s.recovery_pos > INT64_MAX || s.log_start > s.recovery_offset ||
-        s.recovery_offset == INT64_MAX || (s.begun && s.log_start != s.recovery_offset))
+    if (s.mark < 0 || s.mark > s.recovery_offset || s.log_start < 0 || s.recovery_base < 0 ||
+        s.recovery_offset < s.recovery_base || s.recovery_pos > INT64_MAX ||
+        s.log_start > s.recovery_offset || s.recovery_offset == INT64_MAX ||
+        (s.begun && s.log_start != s.recovery_offset))
         return STATE_DAMAGED;
     *out = s;
     return 0;
@@ -68,6 +72,15 @@ int state_read(struct io *io, const char *dir, struct state *out)
     if (r == -EFBIG)
         return STATE_DAMAGED;
     return r != 0 ? r : state_decode(buf_slice(&bytes), out);
+}
+
+int state_write(struct io *io, const char *dir, const struct state *s)
+{
+    struct buf path CLEANUP(buf_deinit) = {0}, bytes CLEANUP(buf_deinit) = {0};
+    ASSERT(dir != NULL && s->recovery_base <= s->recovery_offset);
+    state_encode(s, &bytes);
+    state_path(&path, dir, "state");
+    return io_write_file(io, dir, (const char *)path.p, buf_slice(&bytes));
 }
 
 void state_path(struct buf *out, const char *dir, const char *name)

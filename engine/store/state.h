@@ -17,12 +17,15 @@
  *    40    8  byte position of the recovery point in it
  *    48    4  compaction generation, 0 until a cleaner ran
  *    52    4  flags: 1 begun, the others 0
+ *    56    8  what is below is known to be committed, at most the recovery point; a file without
+ *             this (of 56 bytes, older): nothing is known
  */
 #pragma once
 
 #include "engine/base/io.h"
 
-#define STATE_SIZE    56
+#define STATE_SIZE    64
+#define STATE_OLD     56
 #define STATE_VERSION 1
 
 #define STATE_DAMAGED 5
@@ -35,6 +38,7 @@ struct state {
     uint64_t recovery_pos;
     int32_t epoch;
     uint32_t generation;
+    int64_t mark; /* committed below; 0: nothing is known */
     bool begun; /* what else the folder holds is of a log that is gone: the next open removes it */
 };
 
@@ -43,6 +47,9 @@ void state_encode(const struct state *s, struct buf *out);
 int state_decode(struct slice in, struct state *out) MUST_CHECK;
 /* Reads DIR/state. 0, IO_MISSING, STATE_DAMAGED, STATE_NEWER or -errno. */
 int state_read(struct io *io, const char *dir, struct state *out) MUST_CHECK;
+
+/* Replaces DIR/state, durably. 0, IO_FULL, IO_MISSING (the folder) or -errno. */
+int state_write(struct io *io, const char *dir, const struct state *s) MUST_CHECK;
 
 /* Paths, appended with a NUL that is not counted. Suffixes: "log", "index", "timeindex" and
  * "snapshot". */

@@ -74,6 +74,7 @@ static int truncate_state(struct part *p, const struct segment *s, const struct 
                           .recovery_base = s->base,
                           .recovery_pos = w->pos,
                           .epoch = p->epoch,
+                          .mark = p->mark < w->end ? p->mark : w->end,
                           /* what a cleaner remembered of this log does not fit any more */
                           .generation = p->generation > 0 ? p->generation + 2 : 0};
     ASSERT(w->end >= s->base && w->pos <= s->ready);
@@ -194,6 +195,7 @@ static int truncate_begin_run(struct part *p, int64_t offset)
                           .recovery_offset = offset,
                           .recovery_base = offset,
                           .epoch = p->epoch,
+                          .mark = p->mark,
                           .generation = p->generation > 0 ? p->generation + 2 : 0,
                           .begun = true};
     int r = 0;

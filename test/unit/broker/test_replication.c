@@ -414,6 +414,106 @@ START_TEST(follower_figures)
 }
 END_TEST
 
+/* Nothing of a partition folder is left. */
+static void forget(int id, const char *folder)
+{
+    struct io *disk = w.nodes[id].rig.disk;
+    static const char *const names[] = {"state", "00000000000000000000.log",
+                                        "00000000000000000000.index",
+                                        "00000000000000000000.timeindex"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct buf path CLEANUP(buf_deinit) = {0};
+        buf_printf(&path, "%s/%s", folder, names[i]);
+        int r = io_unlink(disk, (const char *)path.p);
+        ck_assert(r == 0 || r == IO_MISSING);
+    }
+    ck_assert_int_eq(io_sync_dir(disk, folder), 0);
+}
+
+/* The high watermark outlives a kill: with it the refusal to cut below it. */
+START_TEST(watermark_kept)
+{
+    world_start(&w, 1);
+    create(1, "t", "1");
+    world_start(&w, 2);
+    world_wait_isr(&w, "t", 2, 30000);
+    for (uint64_t i = 0; i < 10; i++)
+        put(1, "t", i);
+    world_run(&w, 8000);
+    world_kill(&w, 1);
+    world_kill(&w, 2);
+    world_start(&w, 2);
+    world_run(&w, 500);
+    struct bpart *p = world_part(&w, 2, "t");
+    ck_assert_int_eq(p->state, BPART_ONLINE);
+    ck_assert_int_eq(p->replica->high_watermark, 10);
+    forget(1, "/data/t-0"); /* the leader comes back without its log, and without a hint of it */
+    meta_store_free(w.nodes[1].rig.view);
+    w.nodes[1].rig.view = meta_store_new();
+    world_start(&w, 1);
+    world_wait_leader(&w, 30000);
+    world_run(&w, 3000);
+    ck_assert_int_eq(world_part(&w, 1, "t")->part->reserved, 0);
+    p = world_part(&w, 2, "t");
+    ck_assert_int_eq(p->part->reserved, 10);
+    ck_assert_ptr_nonnull(strstr(w.nodes[2].rig.line, "below the high watermark 10"));
+}
+END_TEST
+
+/* A clean stop keeps it in the partition's state alone. */
+START_TEST(watermark_in_state)
+{
+    world_start(&w, 1);
+    create(1, "t", "1");
+    world_start(&w, 2);
+    world_wait_isr(&w, "t", 2, 30000);
+    for (uint64_t i = 0; i < 10; i++)
+        put(1, "t", i);
+    world_run(&w, 2000);
+    world_kill(&w, 1);
+    world_stop(&w, 2);
+    meta_store_free(w.nodes[2].rig.view);
+    w.nodes[2].rig.view = meta_store_new();
+    world_start(&w, 2);
+    world_run(&w, 500);
+    ck_assert_int_eq(world_part(&w, 2, "t")->replica->high_watermark, 10);
+}
+END_TEST
+
+/* A log that ends before what was committed and on this disk has lost something, whatever it looks
+ * like: it is no intact copy until it stands on a leader's epoch again. */
+START_TEST(watermark_above_end)
+{
+    world_start(&w, 1);
+    create(1, "t", "2");
+    world_start(&w, 2);
+    world_wait_isr(&w, "t", 2, 30000);
+    for (uint64_t i = 0; i < 10; i++)
+        put(1, "t", i);
+    world_run(&w, 8000);
+    world_kill(&w, 1);
+    world_kill(&w, 2);
+    forget(2, "/data/t-0");
+    world_start(&w, 2);
+    world_run(&w, 500);
+    struct bpart *p = world_part(&w, 2, "t");
+    ck_assert_int_eq(p->part->reserved, 0);
+    ck_assert_int_eq(p->replica->high_watermark, 0);
+    ck_assert_int_eq(p->replica->reached, BPART_REACHED_LOST);
+    ck_assert_int_eq(world_promote(&w, 2, false), BROKER_NOT_ENOUGH_REPLICAS);
+    world_start(&w, 1);
+    world_wait_leader(&w, 30000);
+    world_wait_isr(&w, "t", 2, 60000);
+    put(1, "t", 10);
+    world_run(&w, 2000);
+    ck_assert_int_gt(world_part(&w, 2, "t")->replica->reached, 0);
+    same(1, 2, "t");
+    world_kill(&w, 1);
+    world_run(&w, 500);
+    ck_assert_int_eq(world_promote(&w, 2, false), BROKER_OK);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("replication");
@@ -434,6 +534,9 @@ int main(void)
     tcase_add_test(c, silence_is_not_waited_for);
     tcase_add_test(c, fenced);
     tcase_add_test(c, follower_figures);
+    tcase_add_test(c, watermark_kept);
+    tcase_add_test(c, watermark_in_state);
+    tcase_add_test(c, watermark_above_end);
     suite_add_tcase(s, c);
     return rig_main(s);
 }

@@ -16,6 +16,7 @@ static const struct state sample = {
     .recovery_pos = 4096,
     .epoch = 7,
     .generation = 3,
+    .mark = 33,
 };
 
 static void seal(struct buf *b)
@@ -38,6 +39,11 @@ START_TEST(test_round_trip)
     ck_assert_int_eq(s.epoch, 7);
     ck_assert_uint_eq(s.generation, 3);
     ck_assert(!s.begun);
+    ck_assert_int_eq(s.mark, 33);
+    b.size = STATE_OLD; /* of a version that did not keep it */
+    seal(&b);
+    ck_assert_int_eq(state_decode(buf_slice(&b), &s), 0);
+    ck_assert_int_eq(s.mark, 0);
     struct state begun = {.log_start = 90, .recovery_offset = 90, .begun = true};
     buf_reset(&b);
     state_encode(&begun, &b);
