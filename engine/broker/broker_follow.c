@@ -67,6 +67,7 @@ struct broker_follow *broker_follow_free(struct broker_follow *f)
     broker_follow_pull_free(&f->progress);
     free(f->reach_parts);
     free(f->reach_epochs);
+    cluster_pages_deinit(&f->pages);
     free(f);
     return NULL;
 }
@@ -214,6 +215,7 @@ static void broker_follow_mirrored(struct broker_mirror *m, int result)
     ASSERT(f->putting);
     f->putting = false;
     if (result != 0 || f->put_session != f->session) {
+        cluster_pages_reset(&f->pages, f->since); /* all of it once more */
         f->retry_ms = broker_now(b) + BROKER_FOLLOW_RETRY_MS;
         return;
     }
@@ -230,11 +232,22 @@ static void broker_follow_mirrored(struct broker_mirror *m, int result)
 
 static void broker_follow_write(struct broker_follow *f, const struct ship_records *in)
 {
-    struct coord_changes from = {.revision = in->revision, .whole = in->whole};
+    struct coord_changes from = {0};
     ASSERT(in->records != NULL || in->count == 0);
     ASSERT(!f->putting);
-    for (size_t i = 0; i < in->count; i++)
-        coord_changes_add(&from, in->records[i].key, in->records[i].value);
+    if (f->pages_session != f->session) /* of another leader, or registration */
+        cluster_pages_reset(&f->pages, f->since);
+    f->pages_session = f->session;
+    int taken = cluster_pages_take(&f->pages, in);
+    if (taken == CLUSTER_PAGES_MORE)
+        return;
+    if (taken != 0) {
+        broker_log(f->broker, 2, "the leader's records are too large to be mirrored");
+        cluster_pages_reset(&f->pages, -1);
+        f->retry_ms = broker_now(f->broker) + 10 * BROKER_FOLLOW_WAIT_MS;
+        return;
+    }
+    cluster_pages_changes(&f->pages, &from);
     f->next_since = in->revision;
     f->next_position = in->position;
     f->put_session = f->session;
@@ -242,6 +255,9 @@ static void broker_follow_write(struct broker_follow *f, const struct ship_recor
     f->mirror = (struct broker_mirror){.done = broker_follow_mirrored, .ctx = f};
     int r = broker_mirror(f->broker, &f->mirror, &from);
     coord_changes_deinit(&from);
+    cluster_pages_reset(&f->pages, f->next_since);
+    if (r != 0 && r != BROKER_MIRROR_SAME) /* they are asked for once more */
+        cluster_pages_reset(&f->pages, f->since);
     if (r == 0)
         return;
     if (r == BROKER_MIRROR_BAD)
@@ -265,7 +281,11 @@ static void broker_follow_records(struct broker_follow *f)
     ASSERT(f->broker_epoch >= 0);
     ASSERT(!f->records_out && !f->putting);
     broker_ship_fill(f->broker, &f->records, SHIP_RECORDS);
-    f->records.records.since = f->since;
+    if (f->pages_session != f->session)
+        cluster_pages_reset(&f->pages, f->since);
+    f->pages_session = f->session;
+    f->records.records = (struct ship_records){0};
+    cluster_pages_ask(&f->pages, &f->records.records);
     f->records.records.max_wait_ms = BROKER_FOLLOW_WAIT_MS;
     f->records.timeout_ms = 3 * BROKER_FOLLOW_WAIT_MS;
     f->records.done = broker_follow_recorded;

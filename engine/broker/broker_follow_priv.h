@@ -5,6 +5,7 @@
 #pragma once
 
 #include "engine/broker/broker_lead.h"
+#include "engine/broker/cluster_pages.h"
 
 #define BROKER_FOLLOW_PULLS    8
 #define BROKER_FOLLOW_WAIT_MS  1000 /* a pull waits at the leader */
@@ -63,6 +64,8 @@ struct broker_follow {
     struct ship_call reg;
     struct ship_call records;
     int64_t since;
+    struct cluster_pages pages; /* answers that were not the last of a listing */
+    uint64_t pages_session;     /* of the pages */
     int64_t next_since;
     int64_t next_position;
     struct broker_mirror mirror; /* records on their way to __meta */

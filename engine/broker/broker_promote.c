@@ -75,6 +75,8 @@ struct broker_promote {
     size_t part_count;
     int32_t source;           /* FETCH: who is pulled from; -1 */
     struct ship_call records; /* RECORDS */
+    struct cluster_pages pages;
+    int32_t pages_from;
     struct broker_mirror mirror;
     struct cluster_mirror position; /* of what is being mirrored */
     int64_t fetched;                /* FETCH: the ends of all partitions, when they moved last */
@@ -91,6 +93,7 @@ struct broker_promote *broker_promote_new(struct broker *b)
     ASSERT(p != NULL && b != NULL);
     p->broker = b;
     p->source = -1;
+    cluster_pages_reset(&p->pages, -1);
     return p;
 }
 
@@ -124,6 +127,7 @@ struct broker_promote *broker_promote_free(struct broker_promote *p)
         return NULL;
     ASSERT(p->out == 0 || p->broker->dead);
     broker_promote_clear(p);
+    cluster_pages_deinit(&p->pages);
     free(p);
     return NULL;
 }
@@ -148,6 +152,7 @@ broker_promote_end(struct broker_promote *p, enum broker_status status, const ch
     p->round++;
     p->request = NULL;
     broker_follow_fetch_end(broker_follow_of(b));
+    cluster_pages_reset(&p->pages, -1);
     broker_promote_clear(p);
     if (r != NULL) {
         r->status = status;
@@ -369,6 +374,20 @@ static void broker_promote_mirrored(struct broker_mirror *m, int result)
         broker_cluster_mirrored(p->broker, p->position.term, p->position.position);
 }
 
+static void broker_promote_mirror(struct broker_promote *p)
+{
+    struct coord_changes from = {0};
+    ASSERT(p->phase == BROKER_PROMOTE_RECORDS && !p->mirroring);
+    cluster_pages_changes(&p->pages, &from);
+    p->mirroring = true;
+    p->mirror = (struct broker_mirror){.done = broker_promote_mirrored, .ctx = p};
+    int r = broker_mirror(p->broker, &p->mirror, &from);
+    coord_changes_deinit(&from);
+    cluster_pages_reset(&p->pages, -1);
+    if (r != 0)
+        broker_promote_mirrored(&p->mirror, r == BROKER_MIRROR_SAME ? 0 : r);
+}
+
 static void broker_promote_recorded(struct ship_call *call)
 {
     struct broker_promote *p = call->ctx;
@@ -378,15 +397,11 @@ static void broker_promote_recorded(struct ship_call *call)
     p->records_out = false;
     p->out--;
     if (call->status == BROKER_OK && p->phase == BROKER_PROMOTE_RECORDS && call->term == p->term) {
-        struct coord_changes from = {.revision = in->revision, .whole = in->whole};
-        for (size_t i = 0; i < in->count; i++)
-            coord_changes_add(&from, in->records[i].key, in->records[i].value);
-        p->mirroring = true;
-        p->mirror = (struct broker_mirror){.done = broker_promote_mirrored, .ctx = p};
-        int r = broker_mirror(p->broker, &p->mirror, &from);
-        coord_changes_deinit(&from);
-        if (r != 0)
-            broker_promote_mirrored(&p->mirror, r == BROKER_MIRROR_SAME ? 0 : r);
+        int taken = cluster_pages_take(&p->pages, in);
+        if (taken == 0)
+            broker_promote_mirror(p);
+        else if (taken != CLUSTER_PAGES_MORE)
+            cluster_pages_reset(&p->pages, -1);
     }
     link->release(link->ctx, call);
 }
@@ -407,12 +422,17 @@ static bool broker_promote_records(struct broker_promote *p)
             best = &p->votes[i];
     if (best == NULL || link == NULL)
         return true;
-    broker_log(b, 0, "promotion: broker %d has newer records", best->id);
+    if (p->pages.since < 0 || p->pages_from != best->id) {
+        broker_log(b, 0, "promotion: broker %d has newer records", best->id);
+        cluster_pages_reset(&p->pages, -1);
+    }
+    p->pages_from = best->id;
     p->position = best->position;
     broker_ship_fill(b, &p->records, SHIP_RECORDS);
     p->records.to = best->id;
     p->records.term = p->term;
-    p->records.records = (struct ship_records){.since = -1};
+    p->records.records = (struct ship_records){0};
+    cluster_pages_ask(&p->pages, &p->records.records);
     p->records.timeout_ms = BROKER_PROMOTE_VOTE_MS;
     p->records.done = broker_promote_recorded;
     p->records.ctx = p;

@@ -130,7 +130,12 @@ static bool broker_ship_news(struct broker *b, struct ship_call *call)
     ASSERT(call->kind == SHIP_RECORDS && s->changes.count == 0);
     if (r->since >= 0 && coord_revision(b->coord) <= r->since)
         return false;
+    s->changes.size_max = r->size_max;
+    s->changes.begun = r->begun;
     coord_changes(b->coord, r->since, cluster_mirrored, &s->changes);
+    if (s->changes.whole)
+        r->begun = coord_revision(b->coord);
+    r->more = s->changes.more;
     r->revision = s->changes.revision;
     r->position = coord_last_change(b->coord, cluster_mirrored);
     r->whole = s->changes.whole;
@@ -160,7 +165,7 @@ static void broker_ship_records(struct broker *b, struct ship_call *call)
     call->priv.state = state;
     call->records.records = NULL;
     call->records.count = 0;
-    call->records.whole = false;
+    call->records.whole = call->records.more = false;
     call->records.revision = call->records.since;
     call->records.position = -1;
     call->status = BROKER_OK;

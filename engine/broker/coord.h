@@ -107,6 +107,10 @@ struct coord_changes {
     struct buf bytes; /* owned: keys and values, by coord_changes_copy */
     int64_t revision; /* up to which they tell */
     bool whole;       /* these are all there are */
+    size_t size_max;  /* in, for coord_changes: of keys and values, at least one record; 0: any */
+    int64_t begun;    /* in: `since` is where a page of a whole listing ended that began at this
+                         revision, so deletions before that do not matter; -1 or 0: it is none */
+    bool more;        /* cut at size_max: ask again since `revision` */
 };
 void coord_changes_deinit(struct coord_changes *l);
 /* Appends one; the slices are borrowed, or copied by coord_changes_own. */

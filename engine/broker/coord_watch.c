@@ -10,6 +10,8 @@
 #include "engine/base/assert.h"
 #include "engine/broker/coord_priv.h"
 
+#define COORD_CHANGE_EXTRA 32 /* of a record in a message, beside key and value */
+
 void coord_changes_deinit(struct coord_changes *l)
 {
     ASSERT(l->count <= l->cap);
@@ -70,18 +72,29 @@ void coord_changes(const struct coord *c, int64_t since, bool (*want)(struct sli
                    struct coord_changes *out)
 {
     struct list *node = c->order.prev;
+    int64_t last = since;
     ASSERT(out->v == NULL && out->count == 0);
     out->revision = coord_revision(c);
-    out->whole = since < c->forgotten || since < 0 || since > out->revision;
+    int64_t known = out->begun > since ? out->begun : since;
+    size_t size = 0;
+    out->whole = known < c->forgotten || since < 0 || since > out->revision;
     while (node != &c->order && (out->whole || coord_ordered(node)->revision > since))
         node = node->prev;
     for (node = node->next; node != &c->order; node = node->next) {
         const struct coord_record *r = coord_ordered(node);
         ASSERT(out->whole || r->revision > since);
-        if ((r->value.p != NULL || !out->whole) && (want == NULL || want(r->key)))
-            coord_changes_add(out, r->key, r->value);
+        if ((r->value.p == NULL && out->whole) || (want != NULL && !want(r->key)))
+            continue;
+        size += r->key.size + r->value.size + COORD_CHANGE_EXTRA;
+        out->more = out->size_max > 0 && out->count > 0 && size > out->size_max;
+        if (out->more)
+            break;
+        coord_changes_add(out, r->key, r->value);
+        last = r->revision;
     }
-    ASSERT(out->revision >= c->forgotten);
+    if (out->more)
+        out->revision = last;
+    ASSERT(out->more || out->revision >= c->forgotten);
     coord_changes_own(out);
 }
 

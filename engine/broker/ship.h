@@ -71,6 +71,8 @@ struct ship_record {
 };
 struct ship_records {
     int64_t since; /* revision the asker has; -1: nothing */
+    int64_t begun; /* since is the end of a page: of the listing that began at this revision; -1;
+                      as a result: of the one that `whole` or `more` speak of */
     uint32_t max_wait_ms;
     size_t size_max; /* of all keys and values; the first record comes whole. 0: the transport's */
     /* results: at the asker until ship_link.release */

@@ -66,6 +66,7 @@ static int cargo_put_records(const struct ship_records *r, size_t size_max, stru
     reply->records->whole = r->whole;
     reply->records->more = r->more;
     reply->records->revision = r->revision;
+    reply->records->begun = r->begun;
     reply->records->position = r->position;
     for (size_t i = 0; i < r->count; i++) {
         const struct ship_record *from = &r->records[i];
@@ -220,7 +221,7 @@ static const char *cargo_get_records(const Kauri__ShipRecordsReply *m, struct ar
     struct ship_record *records = arena_array(a, m->n_records, sizeof *records);
     if (records == NULL)
         return "records: too many";
-    if (m->revision < -1 || m->position < -1)
+    if (m->revision < -1 || m->position < -1 || m->begun < -1)
         return "records: the revision or the position is below -1";
     for (size_t i = 0; i < m->n_records; i++) {
         const Kauri__ShipRecord *from = m->records[i];
@@ -239,6 +240,7 @@ static const char *cargo_get_records(const Kauri__ShipRecordsReply *m, struct ar
     out->whole = m->whole;
     out->more = m->more;
     out->revision = m->revision;
+    out->begun = m->begun;
     out->position = m->position;
     return "";
 }

@@ -99,6 +99,7 @@ static void cargo_put_records(const struct ship_records *r, uint32_t size_max, s
     ask->records = cargo_array(a, 1, sizeof *ask->records);
     kauri__ship_records__init(ask->records);
     ask->records->since = r->since;
+    ask->records->begun = r->begun;
     ask->records->max_wait_ms = r->max_wait_ms;
     ask->records->size_max = cargo_lower(r->size_max, size_max);
     ask->ask_case = KAURI__SHIP_ASK__ASK_RECORDS;
@@ -231,11 +232,12 @@ static const char *cargo_get_register(const Kauri__ShipRegister *m, struct ship_
 
 static const char *cargo_get_records(const Kauri__ShipRecords *m, struct ship_records *out)
 {
-    if (m->since < -1)
-        return "records: since is below -1";
+    if (m->since < -1 || m->begun < -1)
+        return "records: since or begun is below -1";
     if (m->size_max == 0)
         return "records: size_max is 0";
     out->since = m->since;
+    out->begun = m->begun;
     out->max_wait_ms = m->max_wait_ms;
     out->size_max = m->size_max;
     out->revision = -1;

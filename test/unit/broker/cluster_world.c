@@ -165,6 +165,7 @@ static void world_keep_records(struct world_message *m, struct ship_call *call, 
         m->records[i] = (struct ship_record){world_placed(m, at[2 * i], was[i].key),
                                              world_placed(m, at[2 * i + 1], was[i].value)};
     broker_ship_release(b, call);
+    m->world->pages += call->records.more;
     call->records.records = m->records;
 }
 
@@ -232,6 +233,8 @@ static void world_serve(struct world *w, struct world_message *m)
     }
     m->state = WORLD_SERVED;
     m->to_life = to->life;
+    if (m->call.kind == SHIP_RECORDS)
+        m->call.records.size_max = w->page_size;
     m->call.done = world_served;
     m->call.ctx = m;
     broker_ship(to->rig.broker, &m->call);

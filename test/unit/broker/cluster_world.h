@@ -39,6 +39,8 @@ struct world {
     unsigned delay_ms;                          /* at most */
     char cluster_id[23];
     const char *seeds[WORLD_NODES + 1];
+    size_t page_size; /* of RECORDS; 0: any */
+    uint64_t pages;   /* that were not the last */
     uint64_t sent;
     char said[256]; /* what was said to a promotion that failed, or to a leaving */
 };

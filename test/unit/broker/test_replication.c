@@ -514,6 +514,114 @@ START_TEST(watermark_above_end)
 }
 END_TEST
 
+/* --- records --- */
+
+static void create_many(int id, int from, int to)
+{
+    for (int i = from; i < to; i++) {
+        struct rig_admin a;
+        char name[16];
+        (void)snprintf(name, sizeof name, "many%d", i);
+        rig_admin_init(&a, BROKER_TOPIC_CREATE, name);
+        a.req.partitions = 3;
+        a.req.replication = -1;
+        rig_admin_start(&w.nodes[id].rig, &a);
+        for (int k = 0; a.done == 0 && k < 100; k++)
+            world_run(&w, 10);
+        ck_assert_msg(a.req.status == BROKER_OK, "%s", a.req.message);
+    }
+}
+
+static void delete_many(int id, int from, int to)
+{
+    for (int i = from; i < to; i++) {
+        struct rig_admin a;
+        char name[16];
+        (void)snprintf(name, sizeof name, "many%d", i);
+        rig_admin_init(&a, BROKER_TOPIC_DELETE, name);
+        rig_admin_start(&w.nodes[id].rig, &a);
+        for (int k = 0; a.done == 0 && k < 100; k++)
+            world_run(&w, 10);
+        ck_assert_msg(a.req.status == BROKER_OK, "%s", a.req.message);
+    }
+}
+
+/* Every mirrored record of `a` is at `b`, and no other. */
+static bool same_records(int a, int b)
+{
+    struct coord_changes x = {0}, y = {0};
+    coord_changes(w.nodes[a].rig.broker->coord, -1, cluster_mirrored, &x);
+    coord_changes(w.nodes[b].rig.broker->coord, -1, cluster_mirrored, &y);
+    bool same = x.count == y.count;
+    for (size_t i = 0; same && i < x.count; i++) {
+        struct slice value;
+        int64_t revision;
+        same = coord_get(w.nodes[b].rig.broker->coord, x.v[i].key, &value, &revision) == 0 &&
+               slice_equal(value, x.v[i].value);
+    }
+    coord_changes_deinit(&x);
+    coord_changes_deinit(&y);
+    return same;
+}
+
+static bool records_follow(struct world *world, void *ctx)
+{
+    ck_assert_ptr_null(ctx);
+    return world->nodes[2].up && same_records(1, 2);
+}
+
+/* Records in pages much smaller than they are: a new follower, one that was away, and changes
+ * while they come. */
+START_TEST(records_in_pages)
+{
+    w.page_size = 300;
+    world_start(&w, 1);
+    create_many(1, 0, 40);
+    delete_many(1, 5, 15);
+    world_start(&w, 2);
+    create_many(1, 40, 60); /* between the pages */
+    delete_many(1, 20, 30);
+    world_until(&w, records_follow, NULL, 120000);
+    ck_assert_uint_gt(w.pages, 20);
+    ck_assert_ptr_nonnull(world_part(&w, 2, "many59"));
+    ck_assert_ptr_null(world_part(&w, 2, "many25"));
+    world_kill(&w, 2);
+    create_many(1, 60, 80);
+    delete_many(1, 40, 50);
+    uint64_t before = w.pages;
+    world_start(&w, 2);
+    world_until(&w, records_follow, NULL, 120000);
+    ck_assert_uint_gt(w.pages, before);
+    ck_assert_ptr_null(world_part(&w, 2, "many45"));
+    ck_assert_ptr_nonnull(world_part(&w, 2, "many79"));
+}
+END_TEST
+
+/* The candidate was away when a topic was made: it takes the records of who knows of it. */
+START_TEST(records_of_a_voter)
+{
+    w.page_size = 300;
+    world_start(&w, 1);
+    create(1, "t", "2");
+    world_start(&w, 2);
+    world_start(&w, 3);
+    world_wait_isr(&w, "t", 3, 30000);
+    for (int i = 1; i <= 3; i += 2)
+        w.cut[2][i] = w.cut[i][2] = true;
+    create_many(1, 0, 10);
+    world_run(&w, 3000);
+    ck_assert_ptr_nonnull(world_part(&w, 3, "many9"));
+    ck_assert_ptr_null(world_part(&w, 2, "many9"));
+    world_kill(&w, 1);
+    w.cut[2][3] = w.cut[3][2] = false;
+    world_run(&w, 500);
+    enum broker_status s = world_promote(&w, 2, true);
+    ck_assert_msg(s == BROKER_OK, "%d: %s", s, w.said);
+    ck_assert_ptr_nonnull(world_part(&w, 2, "many9"));
+    ck_assert_uint_gt(w.pages, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("replication");
@@ -537,6 +645,8 @@ int main(void)
     tcase_add_test(c, watermark_kept);
     tcase_add_test(c, watermark_in_state);
     tcase_add_test(c, watermark_above_end);
+    tcase_add_test(c, records_in_pages);
+    tcase_add_test(c, records_of_a_voter);
     suite_add_tcase(s, c);
     return rig_main(s);
 }
