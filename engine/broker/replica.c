@@ -257,18 +257,43 @@ static void replica_set_caught_up(struct replica_set *r, struct replica_follower
         f->caught_up_ms = now_ms;
 }
 
+/* Its end by this pull: not beyond what was agreed upon. */
+static int64_t replica_set_told(const struct replica_pull *p)
+{
+    int64_t end = p->end < p->wanted ? p->end : p->wanted;
+    return end > 0 ? end : 0;
+}
+
+static bool replica_set_counts(const struct replica_set *r, const struct replica_pull *p)
+{
+    ASSERT(r->leader_epoch >= 0);
+    ASSERT(r->epoch_start >= 0);
+    return !RULE_HOLDS(RULE_REACHED) ||
+           (p->reached == r->leader_epoch && replica_set_told(p) >= r->epoch_start);
+}
+
+/* Pulls of one partition may be under way side by side, and pass each other. A log that counts is
+ * not cut while its registration and the leader's epoch last: what tells of less left earlier. If
+ * it counted, nobody would tell again of what the later one told. */
+static bool replica_set_overtaken(const struct replica_set *r, const struct replica_follower *f,
+                                  const struct replica_pull *p)
+{
+    ASSERT(f->counted <= f->told);
+    ASSERT(f->id == p->from);
+    return f->counted >= 0 && f->pulled_epoch == p->broker_epoch &&
+           (!replica_set_counts(r, p) || replica_set_told(p) < f->counted);
+}
+
 bool replica_set_pulled(struct replica_set *r, const struct replica_pull *p, int64_t now_ms)
 {
     struct replica_follower *f = replica_set_find(r, p->from);
     ASSERT(f != NULL && replica_set_judge(r, p) == REPLICA_TAKEN);
     ASSERT(p->wanted <= r->written || !RULE_HOLDS(RULE_EPOCH));
-    f->wanted = p->wanted;
-    f->told = p->end < p->wanted ? p->end : p->wanted; /* not agreed upon beyond */
-    if (f->told < 0)
-        f->told = 0;
-    f->counted = f->told;
-    if (RULE_HOLDS(RULE_REACHED) && (p->reached != r->leader_epoch || f->told < r->epoch_start))
-        f->counted = -1;
+    if (!replica_set_overtaken(r, f, p)) {
+        f->wanted = p->wanted;
+        f->told = replica_set_told(p);
+        f->counted = replica_set_counts(r, p) ? f->told : -1;
+    }
     f->pulled_epoch = p->broker_epoch;
     f->pulled_ms = now_ms;
     replica_set_caught_up(r, f, now_ms);

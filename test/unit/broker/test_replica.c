@@ -107,6 +107,31 @@ START_TEST(high_watermark)
 }
 END_TEST
 
+/* A pull that another one has overtaken takes nothing back: the follower does not tell again. */
+START_TEST(overtaken)
+{
+    struct replica_pull p;
+    begin(ids(1, 2, 3), 2);
+    grows(20);
+    ck_assert(!pulls(2, 20, 1001));
+    ck_assert(!pulls(2, 15, 1002));
+    p = told(2, 20);
+    p.reached = EPOCH - 1;
+    ck_assert(!replica_set_pulled(&set, &p, 1003));
+    ck_assert_int_eq(replica_set_follower(&set, 2)->counted, 20);
+    ck_assert(pulls(3, 20, 1004));
+    ck_assert_int_eq(set.high_watermark, 20);
+    struct replica_registration again = {2, 202, false}; /* what a new registration tells holds */
+    ck_assert(replica_set_registered(&set, &again));
+    p = told(2, 15);
+    p.broker_epoch = 202;
+    ck_assert_int_eq(replica_set_judge(&set, &p), REPLICA_TAKEN);
+    ck_assert(!replica_set_pulled(&set, &p, 1005));
+    ck_assert_int_eq(replica_set_follower(&set, 2)->counted, 15);
+    ck_assert_int_eq(set.high_watermark, 20);
+}
+END_TEST
+
 /* What is written but not durable counts nowhere: not at the leader, not at a follower. */
 START_TEST(counted)
 {
@@ -339,6 +364,7 @@ int main(void)
     TCase *tc = tcase_create("replica");
     tcase_add_test(tc, sets);
     tcase_add_test(tc, high_watermark);
+    tcase_add_test(tc, overtaken);
     tcase_add_test(tc, counted);
     tcase_add_test(tc, reached);
     tcase_add_test(tc, verdicts);
