@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cargo_seal: see cargo_seal.h. One context of libcrypto, keyed once, begun anew for each mac.
+ * cargo_seal: see cargo_seal.h. One context of libcrypto is keyed once and begun anew for each mac.
  */
 #include "net/cargo/cargo_seal.h"
 
@@ -19,10 +19,14 @@
 /* With their NULs, which part label and content. */
 #define CARGO_SEAL_KEY      "kauri ship key 1"
 #define CARGO_SEAL_QUESTION "kauri ship call 1"
-#define CARGO_SEAL_ANSWER   "kauri ship answer 1"
+#define CARGO_SEAL_ANSWER   "kauri ship answer 2"
+#define CARGO_SEAL_RAW      "kauri ship raw 1"
+
+#define CARGO_SEAL_TAG_SIZE 16
 
 struct cargo_seal {
     EVP_MAC_CTX *ctx; /* keyed */
+    EVP_MAC_CTX *raw; /* Poly1305, keyed anew for each answer */
 };
 
 /* --- macs --- */
@@ -78,15 +82,36 @@ void cargo_seal_question(struct cargo_seal *s, const struct cargo_seal_call *of,
     cargo_seal_end(s->ctx, mac);
 }
 
+/* Poly1305 of the raw bytes, under a key of this call's own. */
+static void cargo_seal_tag(struct cargo_seal *s, const struct cargo_seal_call *of, struct slice raw,
+                           uint8_t tag[CARGO_SEAL_TAG_SIZE])
+{
+    uint8_t key[CARGO_MAC_SIZE];
+    size_t size = 0;
+    cargo_seal_begin(s->ctx, SLICE_NULL);
+    cargo_seal_add(s->ctx, slice_of(CARGO_SEAL_RAW, sizeof CARGO_SEAL_RAW));
+    cargo_seal_add_call(s->ctx, of);
+    cargo_seal_end(s->ctx, key);
+    int r = EVP_MAC_init(s->raw, key, sizeof key, NULL);
+    ASSERT(r == 1);
+    cargo_seal_add(s->raw, raw);
+    r = EVP_MAC_final(s->raw, tag, &size, CARGO_SEAL_TAG_SIZE);
+    ASSERT(r == 1 && size == CARGO_SEAL_TAG_SIZE);
+    OPENSSL_cleanse(key, sizeof key);
+}
+
 void cargo_seal_answer(struct cargo_seal *s, const struct cargo_seal_call *of, struct slice body,
                        struct slice raw, uint8_t mac[CARGO_MAC_SIZE])
 {
+    uint8_t tag[CARGO_SEAL_TAG_SIZE];
+    if (raw.size > 0)
+        cargo_seal_tag(s, of, raw, tag);
     cargo_seal_begin(s->ctx, SLICE_NULL);
     cargo_seal_add(s->ctx, slice_of(CARGO_SEAL_ANSWER, sizeof CARGO_SEAL_ANSWER));
     cargo_seal_add_call(s->ctx, of);
     cargo_seal_add_u64(s->ctx, body.size);
     cargo_seal_add(s->ctx, body);
-    cargo_seal_add(s->ctx, raw);
+    cargo_seal_add(s->ctx, slice_of(tag, raw.size > 0 ? sizeof tag : 0));
     cargo_seal_end(s->ctx, mac);
 }
 
@@ -97,16 +122,23 @@ bool cargo_seal_equal(struct slice theirs, const uint8_t mac[CARGO_MAC_SIZE])
 
 /* --- the secret --- */
 
+static EVP_MAC_CTX *cargo_seal_context(const char *name)
+{
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, name, NULL);
+    ASSERT(mac != NULL);
+    EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(mac);
+    EVP_MAC_free(mac);
+    ASSERT(ctx != NULL);
+    return ctx;
+}
+
 struct cargo_seal *cargo_seal_new(struct slice secret)
 {
     uint8_t key[CARGO_MAC_SIZE];
     ASSERT(secret.size >= CARGO_SECRET_MIN && secret.size <= CARGO_SECRET_MAX);
     struct cargo_seal *s = assert_memory(calloc(1, sizeof *s), sizeof *s);
-    EVP_MAC *mac = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
-    ASSERT(mac != NULL);
-    s->ctx = EVP_MAC_CTX_new(mac);
-    EVP_MAC_free(mac);
-    ASSERT(s->ctx != NULL);
+    s->ctx = cargo_seal_context(OSSL_MAC_NAME_HMAC);
+    s->raw = cargo_seal_context(OSSL_MAC_NAME_POLY1305);
     cargo_seal_begin(s->ctx, secret);
     cargo_seal_add(s->ctx, slice_of(CARGO_SEAL_KEY, sizeof CARGO_SEAL_KEY));
     cargo_seal_end(s->ctx, key);
@@ -120,6 +152,7 @@ struct cargo_seal *cargo_seal_free(struct cargo_seal *s)
     if (s == NULL)
         return NULL;
     EVP_MAC_CTX_free(s->ctx);
+    EVP_MAC_CTX_free(s->raw);
     free(s);
     return NULL;
 }

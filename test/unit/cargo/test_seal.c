@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * test_seal: a mac depends on every bit of what it covers, and is the one that the protocol says
- * (RFC 4231 proves libcrypto's HMAC; here it is laid out by hand once more).
+ * (RFC 4231 proves libcrypto's HMAC, RFC 8439 its Poly1305; here they are laid out by hand once
+ * more).
  */
 #include <check.h>
 #include <openssl/evp.h>
@@ -45,6 +46,71 @@ START_TEST(test_layout)
     cargo_seal_question(seal, &of, 3, slice_str("body"), mac);
     ck_assert_mem_eq(mac, wanted, 32);
     ck_assert(cargo_seal_equal(slice_of(wanted, 32), mac));
+}
+END_TEST
+
+static void poly1305(const uint8_t key[32], const char *text, uint8_t tag[16])
+{
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, "POLY1305", NULL);
+    EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(mac);
+    size_t size = 0;
+    ck_assert_int_eq(EVP_MAC_init(ctx, key, 32, NULL), 1);
+    ck_assert_int_eq(EVP_MAC_update(ctx, (const uint8_t *)text, strlen(text)), 1);
+    ck_assert_int_eq(EVP_MAC_final(ctx, tag, &size, 16), 1);
+    EVP_MAC_CTX_free(ctx);
+    EVP_MAC_free(mac);
+}
+
+/* Raw bytes count by their tag. */
+START_TEST(test_layout_of_answers)
+{
+    static const uint8_t call[] = "kauri ship raw 1\0"
+                                  "0123456789abcdef"
+                                  "\x01\0\0\0\0\0\0\0"
+                                  "\x02\0\0\0\0\0\0\0";
+    uint8_t message[] = "kauri ship answer 2\0"
+                        "0123456789abcdef"
+                        "\x01\0\0\0\0\0\0\0"
+                        "\x02\0\0\0\0\0\0\0"
+                        "\x04\0\0\0\0\0\0\0"
+                        "body"
+                        "the tag's place.";
+    uint8_t key[32], raw_key[32], wanted[32], mac[32];
+    struct cargo_seal_call of = {nonce, 1, 2};
+    unsigned size = 0;
+    size_t bare = sizeof message - 1 - 16;
+    ck_assert_ptr_nonnull(HMAC(EVP_sha256(), SECRET, (int)strlen(SECRET),
+                               (const uint8_t *)"kauri ship key 1", 17, key, &size));
+    ck_assert_ptr_nonnull(HMAC(EVP_sha256(), key, 32, call, sizeof call - 1, raw_key, &size));
+    poly1305(raw_key, "raw bytes", message + bare);
+    ck_assert_ptr_nonnull(HMAC(EVP_sha256(), key, 32, message, bare + 16, wanted, &size));
+    cargo_seal_answer(seal, &of, slice_str("body"), slice_str("raw bytes"), mac);
+    ck_assert_mem_eq(mac, wanted, 32);
+    ck_assert_ptr_nonnull(HMAC(EVP_sha256(), key, 32, message, bare, wanted, &size));
+    cargo_seal_answer(seal, &of, slice_str("body"), SLICE_NULL, mac);
+    ck_assert_mem_eq(mac, wanted, 32);
+}
+END_TEST
+
+/* Every bit of raw bytes that are no multiple of anything, and their size. */
+START_TEST(test_every_raw_bit_counts)
+{
+    uint8_t raw[73] = {1, 2, 3}, right[CARGO_MAC_SIZE], mac[CARGO_MAC_SIZE];
+    struct cargo_seal_call of = {nonce, 1, 2};
+    struct slice body = slice_str("body");
+    cargo_seal_answer(seal, &of, body, slice_of(raw, sizeof raw), right);
+    for (size_t bit = 0; bit < 8 * sizeof raw; bit++) {
+        raw[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        cargo_seal_answer(seal, &of, body, slice_of(raw, sizeof raw), mac);
+        ck_assert(!cargo_seal_equal(slice_of(right, sizeof right), mac));
+        raw[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    for (size_t size = 0; size < sizeof raw; size++) {
+        cargo_seal_answer(seal, &of, body, slice_of(raw, size), mac);
+        ck_assert(!cargo_seal_equal(slice_of(right, sizeof right), mac));
+    }
+    cargo_seal_answer(seal, &of, body, slice_of(raw, sizeof raw), mac);
+    ck_assert(cargo_seal_equal(slice_of(right, sizeof right), mac));
 }
 END_TEST
 
@@ -115,6 +181,8 @@ int main(void)
     TCase *tc = tcase_create("seal");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, test_layout);
+    tcase_add_test(tc, test_layout_of_answers);
+    tcase_add_test(tc, test_every_raw_bit_counts);
     tcase_add_test(tc, test_every_part_counts);
     tcase_add_test(tc, test_settings);
     Suite *s = suite_create("cargo/seal");
