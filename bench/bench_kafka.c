@@ -4,7 +4,8 @@
  * its own as can be: it shares the machine with the broker.
  *
  *   bench_kafka produce --port P --topic T   batches of --count records of --size bytes, --window
- *                                            requests on their way; --live 1 builds each batch anew
+ *                                            requests on their way; --live 1 builds each anew;
+ *                                            --acks all or 1
  *   bench_kafka drain   --port P --topic T   reads partition 0 from its start to its end, --rounds
  *                                            times, in answers of up to --fetch bytes
  *
@@ -37,7 +38,7 @@ struct kafka_run {
     int64_t size;
     int64_t count;
     int64_t window;
-    int64_t acks;
+    const char *acks; /* all, 1 */
     int64_t live;
     int64_t duration_ms;
     int64_t rounds;
@@ -94,7 +95,8 @@ static void kafka_frame(const struct kafka_run *run, struct slice batch, struct 
     struct kp_request_header h = {.correlation_id = 1, .client_id = slice_str("bench")};
     struct kp_produce_request_partition p = {.index = 0, .records = batch};
     struct kp_produce_request_topic t = {.name = slice_str(run->topic)};
-    struct kp_produce_request q = {.acks = (int16_t)run->acks, .timeout_ms = 30000};
+    struct kp_produce_request q = {.acks = strcmp(run->acks, "all") == 0 ? -1 : 1,
+                                   .timeout_ms = 30000};
     t.partitions.v = &p;
     t.partitions.count = 1;
     q.topics.v = &t;
@@ -243,7 +245,7 @@ int main(int argc, char **argv)
                             .size = 100,
                             .count = 1,
                             .window = 1,
-                            .acks = 1,
+                            .acks = "1",
                             .duration_ms = 3000,
                             .rounds = 1,
                             .fetch = 8 << 20};
@@ -253,7 +255,7 @@ int main(int argc, char **argv)
                                            {"size", NULL, &run.size},
                                            {"count", NULL, &run.count},
                                            {"window", NULL, &run.window},
-                                           {"acks", NULL, &run.acks},
+                                           {"acks", &run.acks, NULL},
                                            {"live", NULL, &run.live},
                                            {"duration-ms", NULL, &run.duration_ms},
                                            {"rounds", NULL, &run.rounds},

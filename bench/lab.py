@@ -33,12 +33,12 @@ def free_port():
 
 
 class Broker:
-    def __init__(self, program, data, url, settings=(), descriptors=None, port=None):
+    def __init__(self, program, data, url, settings=(), descriptors=None, port=None, more=()):
         self.data, self.url = data, url
         self.log = data.with_suffix(".log")
         self.port = port or free_port()
         command = [program, "serve", "--data", data, "--native", url,
-                   "--kafka", f"127.0.0.1:{self.port}", "--http", "off"]
+                   "--kafka", f"127.0.0.1:{self.port}", "--http", "off", *more]
         for setting in settings:
             command += ["--set", setting]
 
@@ -74,6 +74,14 @@ class Broker:
         """Processor time it has used, of all its threads."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def wakeups(self):
+        """How often its threads waited and went on again."""
+        count = 0
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            found = re.search(r"^voluntary_ctxt_switches:\s+(\d+)", (task / "status").read_text(), re.M)
+            count += int(found[1])
+        return count
 
     def descriptors(self):
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
@@ -183,12 +191,12 @@ class Lab:
 
     # ---- brokers ----
 
-    def start(self, data=None, settings=(), descriptors=None, port=None):
-        """A new broker, on a new folder unless `data` is one."""
+    def start(self, data=None, settings=(), descriptors=None, port=None, url=None, more=()):
+        """A new broker, on a new folder unless `data` is one; `more`: words of its command line."""
         self.count += 1
         data = data or self.folder / f"data-{self.count}"
-        url = f"ipc://{self.sockets}/{self.count}.sock"
-        broker = Broker(self.build / "cli" / "kauri", data, url, settings, descriptors, port)
+        url = url or f"ipc://{self.sockets}/{self.count}.sock"
+        broker = Broker(self.build / "cli" / "kauri", data, url, settings, descriptors, port, more)
         self.running.append(broker)
         return broker
 
@@ -213,6 +221,7 @@ class Lab:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             raise Failed(f"kauri {' '.join(map(str, words))}: {done.stderr.strip()}")
+        return done.stdout
 
     def topic(self, broker, name, partitions=1, **configs):
         sets = [word for k, v in configs.items() for word in ("-c", f"{k.replace('_', '.')}={v}")]

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from compaction import compact
 from lab import Failed
+from replication import replication
 
 SIZES = ("170B", "16KiB", "64KiB", "1MiB")
 RECORDS = (100, 1024)
@@ -465,4 +466,4 @@ def groups_again(lab, broker, groups, words):
 
 
 ALL = (limits, append, rounds, start, memory, produce, acks, partitions, durable, drain, kafka,
-       latency, compact, topics, ready, groups_idle, groups_commit, groups_ready)
+       latency, compact, topics, ready, groups_idle, groups_commit, groups_ready, replication)
