@@ -8,12 +8,12 @@
  * bytes travel as they are.
  *
  * Of the raw bytes of an answer (batches, megabytes) the HMAC covers a tag in their place: Poly1305
- * under a key that is the HMAC of the call alone. Why that is as good: whoever alters raw bytes needs
- * either an HMAC of another tag, or other bytes with the same tag under a key that he does not know.
- * He never sees a tag, nor is the key used for another call, so that the best he can do is to guess:
- * at most 2^-79 a try for 256 MiB (8 * blocks of 16 bytes / 2^106). A call that is answered twice
- * tells nothing of its key either, for a tag leaves inside an HMAC only. Poly1305 is seven times as
- * fast as SHA-256 where the processor knows SHA-256, and more where it does not.
+ * under a key that is the HMAC of the call alone. Why that is as good: whoever alters raw bytes
+ * needs either an HMAC of another tag, or other bytes with the same tag under a key that he does
+ * not know. He never sees a tag, nor is the key used for another call, so that the best he can do
+ * is to guess: at most 2^-79 a try for 256 MiB (8 * blocks of 16 bytes / 2^106). A call that is
+ * answered twice tells nothing of its key either, for a tag leaves inside an HMAC only. Poly1305 is
+ * seven times as fast as SHA-256 where the processor knows SHA-256, and more where it does not.
  *
  * Invariants: H1 the secret itself is not kept; H2 comparing takes the same time wherever two macs
  * differ.

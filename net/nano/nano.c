@@ -59,8 +59,9 @@ static int nano_set(int socket, int option, int value)
                                                                                    : nano_error();
 }
 
-/* Messages leave at once: else the last packet of each waits for the peer's delayed acknowledgement,
- * 40 ms, which bounds a line by its window. For every transport: only tcp looks at it. */
+/* Messages leave at once: else the last packet of each waits for the peer's delayed
+ * acknowledgement, 40 ms, which bounds a line by its window. For every transport: only tcp looks at
+ * it. */
 static int nano_set_no_delay(int socket)
 {
     int one = 1;

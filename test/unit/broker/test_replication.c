@@ -94,8 +94,8 @@ START_TEST(follower_joins)
 }
 END_TEST
 
-/* What the leader has trimmed meanwhile is gone for a follower, too: one that is new, and one that was
- * away in front of it. */
+/* What the leader has trimmed meanwhile is gone for a follower, too: one that is new, and one that
+ * was away in front of it. */
 START_TEST(leader_trims)
 {
     world_start(&w, 1);
