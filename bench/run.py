@@ -27,7 +27,7 @@ def arguments():
     p.add_argument("--build", type=Path, required=True, help=argparse.SUPPRESS)
     p.add_argument("--dir", type=Path, help="measure on this folder's disk; default: the build's")
     p.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
-    p.add_argument("--quick", action="store_true", help="shorter and smaller: a bit over a minute")
+    p.add_argument("--quick", action="store_true", help="shorter and smaller: 5 minutes")
     p.add_argument("--only", action="append", choices=names, metavar="NAME",
                    help="of " + ", ".join(names) + "; repeatable")
     p.add_argument("--records", type=int, default=0, metavar="N",
