@@ -13,6 +13,7 @@
 #include "engine/base/cleanup.h"
 #include "engine/broker/broker_follow_priv.h"
 #include "engine/broker/broker_mend.h"
+#include "engine/broker/replica_rules.h"
 
 #define BROKER_FOLLOW_FULL_MS  2000
 #define BROKER_FOLLOW_PART_MAX (1u << 20) /* bytes of one partition in one answer */
@@ -20,6 +21,8 @@
 static int64_t broker_follow_counted(const struct bpart *p)
 {
     ASSERT(p->part != NULL);
+    if (!RULE_HOLDS(RULE_SYNCED))
+        return p->part->reserved;
     int64_t end = bpart_syncs(p) ? p->part->durable : p->part->written;
     int64_t whole = part_whole_end(p->part); /* what cannot be read counts for nothing */
     return whole < end ? whole : end;
@@ -128,6 +131,20 @@ void broker_follow_forget(struct bpart *p)
 
 /* --- asking --- */
 
+/* Never: Kafka of old, before KIP-101. */
+static bool broker_follow_forgets(struct broker_follow *f, struct bpart *p)
+{
+    struct bpart_replica *r = p->replica;
+    int64_t to = r->high_watermark > p->part->log_start ? r->high_watermark : p->part->log_start;
+    ASSERT(r->follow != NULL && p->broker == f->broker);
+    ASSERT(p->part != NULL);
+    if (RULE_HOLDS(RULE_CUT) || f->fetching || r->follow->agreed >= 0 || to >= p->part->reserved)
+        return false;
+    (void)bpart_cut(p, to, false);
+    broker_follow_later(f, p, BROKER_FOLLOW_RETRY_MS / 5);
+    return true;
+}
+
 bool broker_follow_ask(struct broker_follow *f, struct bpart *p, struct ship_pull_entry *e)
 {
     struct bpart_replica *r = p->replica;
@@ -143,6 +160,8 @@ bool broker_follow_ask(struct broker_follow *f, struct bpart *p, struct ship_pul
                 f, p, s == BROKER_LOADING ? BROKER_FOLLOW_RETRY_MS : BROKER_FOLLOW_FULL_MS);
         return false;
     }
+    if (broker_follow_forgets(f, p))
+        return false;
     *e = (struct ship_pull_entry){.partition = p->index,
                                   .leader_epoch = r->record.leader_epoch,
                                   .offset = p->part->reserved,

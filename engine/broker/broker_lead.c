@@ -19,6 +19,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/broker/broker_leave.h"
+#include "engine/broker/replica_rules.h"
 
 #define BROKER_LEAD_TICK_MS   500
 #define BROKER_LEAD_AGAIN_MS  20    /* a record is being changed by somebody else */
@@ -552,7 +553,7 @@ static bool broker_lead_strikes(const struct broker_peer *known, const struct sh
 {
     bool other = known == NULL || memcmp(known->folder, reg->node.folder, 16) != 0;
     ASSERT(t != NULL);
-    return other || reg->fresh || (reg->unclean && !t->limits.sync);
+    return RULE_HOLDS(RULE_STRIKE) && (other || reg->fresh || (reg->unclean && !t->limits.sync));
 }
 
 /* One partition forgets what was counted of the broker, and strikes it out where it must. True when

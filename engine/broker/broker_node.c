@@ -7,8 +7,8 @@
  * when nothing waits for the disk any more, with it. A start that finds no mark and another boot id
  * knows that the system went down under the run before: what was written and not synced is lost.
  * Boot ids that are not known count as others. That stays written until a registration has told it,
- * and records that are newer than that name this broker in sync or eligible wherever it matters: then
- * it holds again all that it ever counted for.
+ * and records that are newer than that name this broker in sync or eligible wherever it matters:
+ * then it holds again all that it ever counted for.
  * A folder restored from a snapshot has lost what came later: it is another folder, with another
  * id, and the file that says so goes when that is written.
  *

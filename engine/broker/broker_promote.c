@@ -26,6 +26,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/cleanup.h"
 #include "engine/broker/broker_follow_priv.h"
+#include "engine/broker/replica_rules.h"
 
 #define BROKER_PROMOTE_SOUND_MS 2000
 #define BROKER_PROMOTE_VOTE_MS  15000 /* a voter may have to open many partitions */
@@ -702,7 +703,7 @@ static bool broker_promote_enough(const struct broker *b, size_t would)
             size_t min = (size_t)p->topic->limits.min_insync;
             min = min < 1 ? 1 : min > replicas ? replicas : min;
             size_t broken = p->part != NULL && !broker_vote_intact(b, p);
-            if (would - broken < replicas - min + 1)
+            if (RULE_HOLDS(RULE_QUORUM) && would - broken < replicas - min + 1)
                 return false;
         }
     return would > 0;

@@ -25,6 +25,7 @@
 #include "engine/broker/broker_lead.h"
 #include "engine/broker/broker_mend.h"
 #include "engine/broker/broker_pull.h"
+#include "engine/broker/replica_rules.h"
 
 #define BROKER_PULL_TRIES 16u
 
@@ -166,6 +167,8 @@ static bool broker_pull_agrees(const struct part *part, struct ship_pull_entry *
     }
     if (e->offset == part->log_start && e->offset <= part->written)
         return true; /* whatever was below it is gone here */
+    if (!RULE_HOLDS(RULE_AGREE) && e->offset <= part->written)
+        return true;
     struct epochs_end end = epochs_end(&part->epochs, e->last_epoch, part->reserved);
     ASSERT(end.end <= part->reserved);
     if (end.epoch == e->last_epoch && e->offset <= end.end)

@@ -2,8 +2,8 @@
  *
  * replica_rules: the rules of replication by name, so that a simulation can take each away and see
  * what is lost without it. In a normal build every rule is the constant true and nothing is left of
- * the question. A test that compiles replica.c and election.c itself with KAURI_REPLICA_RULES
- * defines `replica_rules_off`, the bits of the rules that do not hold.
+ * the question. A test that compiles the files below itself with KAURI_REPLICA_RULES defines
+ * `replica_rules_off`, the bits of the rules that do not hold.
  *
  *   rule              in        what holds
  *   RULE_FREEZE       replica   no high watermark below min.insync.replicas in-sync replicas
@@ -22,6 +22,13 @@
  *   RULE_INTACT       election  the promise of one that lost records does not count
  *   RULE_GREATEST     election  of the logs that reached the greatest epoch, the longest wins
  *   RULE_RESUME       election  a leader that lost records does not go on by itself
+ *   RULE_SYNCED       follow    a follower says it has what its disk has, not what goes there
+ *   RULE_CUT          follow    a follower cuts its log where it parts from the leader's by epochs,
+ *                               and not back to its own high watermark
+ *   RULE_AGREE        pull      a pull tells the epoch before its offset, and the logs are compared
+ *
+ * follow: broker_follow_part.c; pull: broker_pull.c. RULE_STRIKE is broker_lead.c's as well, which
+ * writes the records, RULE_QUORUM broker_promote.c's, which sounds out the others.
  */
 #pragma once
 
@@ -41,7 +48,10 @@
 #define RULE_INTACT       (1u << 13)
 #define RULE_GREATEST     (1u << 14)
 #define RULE_RESUME       (1u << 15)
-#define RULE_COUNT        16
+#define RULE_SYNCED       (1u << 16)
+#define RULE_CUT          (1u << 17)
+#define RULE_AGREE        (1u << 18)
+#define RULE_COUNT        19
 
 #ifdef KAURI_REPLICA_RULES
 extern unsigned replica_rules_off;

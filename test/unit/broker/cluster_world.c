@@ -42,9 +42,15 @@ static int world_find(const struct world *w, const char *native)
     return 0;
 }
 
+static bool world_chance(struct world *w, unsigned of_1000)
+{
+    return of_1000 > 0 && random_below(&w->random, 1000) < of_1000;
+}
+
 static int64_t world_late(struct world *w)
 {
-    return world_now(w) + (w->delay_ms > 0 ? (int64_t)random_below(&w->random, w->delay_ms) : 0);
+    unsigned most = world_chance(w, w->late) ? WORLD_LATE_MS : w->delay_ms;
+    return world_now(w) + (most > 0 ? (int64_t)random_below(&w->random, most) : 0);
 }
 
 /* A copy that lives as long as the message. */
@@ -77,6 +83,27 @@ static void world_ask_admin(struct world_message *m, const struct broker_admin *
     to->entity.name = world_own_slice(m, a->entity.name);
 }
 
+/* The copy that arrives later; nobody waits for what it says. */
+static void world_repeat(struct world *w, const struct world_message *m)
+{
+    struct world_message *r = calloc(1, sizeof *r);
+    ck_assert_ptr_nonnull(r);
+    *r = *m;
+    r->asker = NULL;
+    r->at_ms += 1 + (int64_t)random_below(&w->random, WORLD_LATE_MS);
+    if (m->pulls != NULL) {
+        size_t size = m->call.pull.count * sizeof *m->pulls;
+        r->pulls = malloc(size);
+        ck_assert_ptr_nonnull(r->pulls);
+        memcpy(r->pulls, m->pulls, size);
+        r->call.pull.entries = r->pulls;
+    }
+    arena_init(&r->question, 1u << 20);
+    if (m->call.kind == SHIP_ADMIN)
+        world_ask_admin(r, &m->call.admin.req);
+    list_add_tail(&w->messages, &r->link);
+}
+
 static void world_send(void *ctx, const char *native, struct ship_call *call)
 {
     struct world_node *n = ctx;
@@ -101,8 +128,10 @@ static void world_send(void *ctx, const char *native, struct ship_call *call)
     if (call->kind == SHIP_ADMIN)
         world_ask_admin(m, &call->admin.req);
     w->sent++;
-    if (m->to == 0 || w->cut[n->id][m->to] || random_below(&w->random, 1000) < w->lose)
+    if (m->to == 0 || w->cut[n->id][m->to] || world_chance(w, w->lose))
         m->state = WORLD_LOST;
+    else if (world_chance(w, w->repeat))
+        world_repeat(w, m);
     list_add_tail(&w->messages, &m->link);
 }
 
@@ -195,7 +224,7 @@ static void world_served(struct ship_call *call)
         world_keep_vote(m, call, b);
     else
         broker_ship_release(b, call);
-    bool lost = w->cut[m->to][m->from] || random_below(&w->random, 1000) < w->lose;
+    bool lost = w->cut[m->to][m->from] || world_chance(w, w->lose);
     m->state = lost ? WORLD_LOST : WORLD_BACK;
     m->at_ms = world_late(w);
 }
@@ -265,8 +294,9 @@ static void world_answer(struct world_message *m, bool there)
 static bool world_due(struct world *w, struct world_message *m)
 {
     int64_t now = world_now(w);
-    if (m->asker != NULL && m->state != WORLD_TAKEN && now >= m->deadline_ms) {
-        if (m->state == WORLD_SERVED) { /* it is served still: an answer nobody waits for */
+    if (m->asker != NULL && m->state != WORLD_TAKEN && now >= m->deadline_ms &&
+        !w->paused[m->from]) {
+        if (m->state == WORLD_SERVED || m->state == WORLD_GOING) { /* nobody waits for its answer */
             struct world_message *late = calloc(1, sizeof *late);
             ck_assert_ptr_nonnull(late);
             *late = (struct world_message){.world = w, .from = m->from, .asker = m->asker};
@@ -278,11 +308,11 @@ static bool world_due(struct world *w, struct world_message *m)
         world_answer(m, false);
         return true;
     }
-    if (m->state == WORLD_GOING && now >= m->at_ms) {
+    if (m->state == WORLD_GOING && now >= m->at_ms && !w->paused[m->to]) {
         world_serve(w, m);
         return true;
     }
-    if (m->state == WORLD_BACK && now >= m->at_ms) {
+    if (m->state == WORLD_BACK && now >= m->at_ms && !w->paused[m->from]) {
         if (m->asker == NULL || w->nodes[m->from].life != m->from_life)
             world_free(m);
         else
@@ -322,13 +352,26 @@ static void world_wind_down(struct rig *g)
 
 static void world_settle(struct world *w)
 {
-    for (int i = 1; i <= w->count; i++)
-        if (w->nodes[i].up && w->nodes[i].held)
-            rig_turn(&w->nodes[i].rig);
-        else if (w->nodes[i].up && w->nodes[i].stopping)
-            world_wind_down(&w->nodes[i].rig);
-        else if (w->nodes[i].up)
-            rig_run(&w->nodes[i].rig);
+    for (int i = 1; i <= w->count; i++) {
+        struct rig *g = &w->nodes[i].rig;
+        if (!w->nodes[i].up || w->paused[i])
+            continue;
+        if (w->nodes[i].held) {
+            rig_turn(g);
+            continue;
+        }
+        if (w->nodes[i].stopping) {
+            world_wind_down(g);
+            continue;
+        }
+        if (!world_chance(w, w->stall)) {
+            rig_run(g);
+            continue;
+        }
+        rig_turn(g);
+        if (random_below(&w->random, 4) == 0 && work_sim_step(g->work))
+            rig_turn(g);
+    }
 }
 
 void world_run(struct world *w, int64_t ms)
@@ -341,6 +384,8 @@ void world_run(struct world *w, int64_t ms)
         world_settle(w);
         world_messages(w);
         world_settle(w);
+        if (w->each != NULL)
+            w->each(w, w->ctx);
     }
 }
 
@@ -404,7 +449,7 @@ void world_start(struct world *w, int id)
 static void world_drop(struct world *w, int id)
 {
     struct world_node *n = &w->nodes[id];
-    n->up = false;
+    n->up = w->paused[id] = false;
     n->life++;
     LIST_EACH_SAFE (node, &w->messages) {
         struct world_message *m = LIST_ENTRY(node, struct world_message, link);

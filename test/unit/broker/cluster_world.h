@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * cluster_world: several brokers in one process, each in a rig of its own, joined by a network that
- * delays, loses and repeats by seed. Time is one and moves in steps.
+ * delays, loses and repeats by seed. Time is one and moves in steps. A broker that is paused does
+ * nothing while time goes on; one whose disk stalls does at most one job in a step.
  *
  *   world_init -> world_start(n) -> world_put, world_run, world_kill, world_cut_link, world_promote
  *
@@ -12,7 +13,8 @@
 #include "engine/broker/broker_cluster.h"
 #include "test/unit/broker/rig.h"
 
-#define WORLD_NODES 5
+#define WORLD_NODES   5
+#define WORLD_LATE_MS 3000
 
 struct world;
 
@@ -35,8 +37,14 @@ struct world {
     struct random random;
     int count;
     bool cut[WORLD_NODES + 1][WORLD_NODES + 1]; /* from, to */
-    unsigned lose;                              /* of 1,000 messages */
-    unsigned delay_ms;                          /* at most */
+    bool paused[WORLD_NODES + 1];
+    unsigned lose;                            /* of 1,000 messages */
+    unsigned repeat;                          /* likewise: a second one comes later */
+    unsigned late;                            /* likewise: by up to WORLD_LATE_MS */
+    unsigned stall;                           /* of 1,000 steps of a disk */
+    unsigned delay_ms;                        /* at most */
+    void (*each)(struct world *w, void *ctx); /* after each step; NULL: none */
+    void *ctx;
     char cluster_id[23];
     const char *seeds[WORLD_NODES + 1];
     size_t page_size; /* of RECORDS; 0: any */

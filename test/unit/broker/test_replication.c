@@ -288,7 +288,7 @@ START_TEST(newest_records)
 }
 END_TEST
 
-/* durability=os: a leader that once lost its power, and was promoted since, goes on after a kill. */
+/* durability=os: a leader that once lost its power and was promoted since goes on after a kill. */
 START_TEST(whole_leader)
 {
     world_set(&w, "replica.lag.time.max.ms", "1500");
