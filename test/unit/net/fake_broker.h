@@ -19,9 +19,9 @@
  *             Cluster ids beginning with "no" are refused with BROKER_DENIED
  *   cluster   `brokers` of them, numbers falling, broker 1 leads; every partition has a replica at
  *             each, that of the last is not in sync; the follower with the number n lacks 10 * n
- *             records. A promotion is refused with `promoted`, a leaving with `left`; who leaves has
- *             as many replicas as its number. With `elsewhere`, produce items and administration
- *             are BROKER_NOT_LEADER
+ *             records. A promotion is refused with `promoted`, a leaving with `left`; who
+ *             leaves has as many replicas as its number. With `elsewhere`, produce items and
+ *             administration are BROKER_NOT_LEADER
  *   topics    topic_count of them: "topic-000000" ...; plus those created
  */
 #pragma once
