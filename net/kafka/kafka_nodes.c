@@ -7,10 +7,10 @@
  *   another          as it has registered; not told when it left, or has no address for clients
  *   leader           of the cluster or of a partition: -1 when it is not known, or the record still
  *                    names this broker, which does not lead (yet, or any more)
- *   gone             likewise, and not told in Metadata, as Kafka leaves out fenced brokers: clients
- *                    dial what is named there, some of them for ever
  *   offline          only the leader knows: replicas that are not registered with it, or have been
  *                    silent for KAFKA_SILENT_MS
+ *   gone             likewise, and after a while: not told in Metadata, as Kafka leaves out fenced
+ *                    brokers, because some clients dial for ever what is named there
  *
  * Invariants: N1 what is made here borrows from the broker until its next turn, so it ends up in an
  * answer that is encoded at once, or is not used later.
