@@ -59,7 +59,7 @@ class Round:
 
     def __init__(self, group, number, event, acks, chance):
         self.group, self.event, self.chance, self.acks = group, event, chance, acks
-        self.faults, self.silences, self.refused = [], [], 0
+        self.faults, self.silences, self.refused = [], [], []
         self.tail = self.unshipped = 0
         self.struck = None  # when the leader went; CLOCK_MONOTONIC
         self.kept = group.home.path / "kept"
@@ -69,7 +69,7 @@ class Round:
     def promote(self, candidates):
         """The new leader; the rounds end where nobody takes over."""
         leader, refused, wrong = self.group.promote_one(candidates)
-        self.refused += len(refused)
+        self.refused += refused
         if leader is None:
             raise RuntimeError(f"nobody took over: {refused[-3:]}: {self.group.told()}")
         self.faults += [f"promotion: {why}" for why in wrong]
@@ -235,14 +235,14 @@ class Run:
         finally:
             self.faults += [f"round {number}, {event}: {fault}" for fault in at.faults]
         self.rounds += 1
-        self.refused += at.refused
+        self.refused += len(at.refused)
         self.tail += at.tail
         self.unshipped += at.unshipped
         self.silences.setdefault(event, []).extend(at.silences)
         if self.options.verbose:
             silence = ", ".join(f"{ms:.0f}" for ms in at.silences)
             print(f"round {number}: {event}: {time.monotonic() - begun:.1f} s, silence {silence} ms, "
-                  f"{at.refused} refusals", flush=True)
+                  f"{len(at.refused)} refusals", *at.refused, flush=True)
 
     def line(self):
         c = self.total.counts
