@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * broker_compact_view: where the next pass of each partition begins, and the high watermarks of
- * replicated ones, as rows of the view. See broker_compact.h. A view that cannot be written is left alone from then on.
+ * replicated ones, as rows of the view. See broker_compact.h. A view that cannot be written is left
+ * alone from then on.
  */
 #include <stdlib.h>
 

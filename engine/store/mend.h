@@ -6,7 +6,8 @@
  *   new          [ good ......][ the batches ][ good ......]     takes its place as a whole
  *
  * The partition is closed meanwhile (one folder, one writer), its recovery point at its end
- * (part_settled), and opened again afterwards. The caller knows that the batches are what the log held: mend looks at their shape only.
+ * (part_settled), and opened again afterwards. The caller knows that the batches are what the log
+ * held: mend looks at their shape only.
  *
  * On disk, each step durable before the next: the mark of missing offsets, where some are; the new
  * log as <base>.log.tmp; indexes of the segment removed (hints, made anew by the next opening); the
