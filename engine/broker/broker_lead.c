@@ -133,6 +133,18 @@ const struct broker_peer *broker_lead_peer(const struct broker_lead *l, size_t a
     return at < l->peer_count ? &l->peers[at] : NULL;
 }
 
+/* In the order of their ids, so that replicas are assigned alike whoever came first. */
+static struct broker_peer *broker_lead_add(struct broker_lead *l, int32_t id)
+{
+    size_t at = l->peer_count++;
+    ASSERT(l->peer_count < REPLICA_COUNT_MAX);
+    for (; at > 0 && l->peers[at - 1].id > id; at--)
+        l->peers[at] = l->peers[at - 1];
+    l->peers[at] = (struct broker_peer){.id = id, .broker_epoch = -1};
+    ASSERT(at == 0 || l->peers[at - 1].id < id);
+    return &l->peers[at];
+}
+
 void broker_lead_drop(struct broker_lead *l, int32_t id)
 {
     size_t kept = 0;
@@ -620,10 +632,8 @@ static void broker_lead_registered(struct coord_op *op, int result)
     if (result != 0)
         return broker_lead_answer(l, call, BROKER_DISK_FULL);
     struct broker_peer *p = broker_lead_find(l, call->reg.node.id);
-    if (p == NULL) {
-        p = &l->peers[l->peer_count++];
-        *p = (struct broker_peer){.id = call->reg.node.id};
-    }
+    if (p == NULL)
+        p = broker_lead_add(l, call->reg.node.id);
     p->broker_epoch = op->revision;
     p->heard_ms = broker_now(b);
     memcpy(p->folder, call->reg.node.folder, sizeof p->folder);
@@ -714,8 +724,7 @@ static void broker_lead_know(struct broker_lead *l)
         l->leaves = l->leaves || n->left;
         if (n->id == l->broker->node_id || n->left || l->peer_count + 1 >= REPLICA_COUNT_MAX)
             continue;
-        struct broker_peer *p = &l->peers[l->peer_count++];
-        *p = (struct broker_peer){.id = n->id, .broker_epoch = -1};
+        struct broker_peer *p = broker_lead_add(l, n->id);
         memcpy(p->folder, n->folder, sizeof p->folder);
     }
 }
