@@ -153,6 +153,9 @@ void broker_cluster_learn(struct broker_cluster *c, const struct ship_leader *le
     if (!news || leader->term < c->held.term || leader->term > CLUSTER_TERM_MAX ||
         leader->id == c->broker->node_id || (leader->id >= 0 && leader->native[0] == '\0'))
         return;
+    if (c->role == BROKER_PROMOTING && leader->id < 0 && leader->term == c->held.term &&
+        c->held.candidate == c->broker->node_id)
+        return; /* a voter tells us of our own term */
     c->leader = *leader;
     if (c->role == BROKER_HAS_LEFT)
         return;

@@ -715,6 +715,8 @@ static void broker_promote_sounded(struct broker_promote *p)
     ASSERT(p->phase == BROKER_PROMOTE_SOUND);
     if (!broker_promote_all(p) && broker_now(p->broker) < p->until_ms)
         return;
+    if (broker_cluster_taking(p->broker->cluster))
+        return; /* it leads, as before, or has promised a term, in a moment: not in between */
     for (size_t i = 0; i < p->count; i++) {
         would += p->votes[i].accepted;
         p->votes[i].silent = !p->votes[i].answered;
