@@ -101,6 +101,13 @@ bool bpart_watermark_known(const struct bpart *p)
     return r == NULL || !r->leading || r->set.high_watermark >= r->set.epoch_start;
 }
 
+bool bpart_confirmed(const struct bpart *p)
+{
+    const struct bpart_replica *r = p->replica;
+    ASSERT(p->topic != NULL);
+    return r == NULL || r->revision < 0 || (r->leading && replica_set_confirmed(&r->set));
+}
+
 bool bpart_leads(const struct bpart *p)
 {
     ASSERT(p->broker != NULL);

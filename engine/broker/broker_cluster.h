@@ -138,6 +138,9 @@ bool bpart_leads(const struct bpart *p);
 void bpart_advanced(struct bpart *p);
 /* False: a new leader that has not heard of its epoch's start being committed. */
 bool bpart_watermark_known(const struct bpart *p);
+/* It leads, and enough followers have pulled in its epoch to say that nobody else does, or nobody
+ * replicates it. Before that, what is not here is not known to be nowhere. */
+bool bpart_confirmed(const struct bpart *p);
 /* Waits until `a->offset` is below the high watermark; false: it is, or nobody else is to be waited
  * for, and nothing was queued. True: `done` runs, at once where this broker leads no longer. */
 bool bpart_ack_wait(struct bpart *p, struct bpart_ack *a);

@@ -125,6 +125,15 @@ enum broker_fetch_got {
     BROKER_FETCH_COLD,
 };
 
+/* A consumer begins anew where its offset is out of range. So that is said below the log's start,
+ * and otherwise only by a leader that cannot lack what another one has committed. */
+static enum broker_status broker_fetch_beyond(const struct bpart *p, int64_t offset)
+{
+    ASSERT(p->part != NULL);
+    return offset < p->part->log_start || bpart_confirmed(p) ? BROKER_OFFSET_OUT_OF_RANGE
+                                                             : BROKER_OFFSET_NOT_AVAILABLE;
+}
+
 static enum broker_fetch_got broker_fetch_read(struct broker *b, struct bpart *p,
                                                struct broker_fetch *req,
                                                struct broker_fetch_item *item, size_t got)
@@ -151,7 +160,7 @@ static enum broker_fetch_got broker_fetch_read(struct broker *b, struct bpart *p
     if (r == PART_END || r == PART_COLD)
         return BROKER_FETCH_NOTHING;
     if (r != 0) {
-        item->status = r == PART_OUT_OF_RANGE ? BROKER_OFFSET_OUT_OF_RANGE : BROKER_STORAGE;
+        item->status = r == PART_OUT_OF_RANGE ? broker_fetch_beyond(p, q.offset) : BROKER_STORAGE;
         broker_mend_look(p);
         return BROKER_FETCH_ERROR;
     }

@@ -76,6 +76,17 @@ bool replica_set_acks_allowed(const struct replica_set *r)
     return r->isr.count >= replica_set_minimum(r);
 }
 
+bool replica_set_confirmed(const struct replica_set *r)
+{
+    uint32_t count = 1;
+    ASSERT(r->follower_count < REPLICA_COUNT_MAX);
+    for (uint32_t i = 0; i < r->follower_count; i++) {
+        ASSERT(r->followers[i].id != r->self);
+        count += r->followers[i].pulled_epoch >= 0;
+    }
+    return count >= replica_set_minimum(r);
+}
+
 const struct replica_follower *replica_set_follower(const struct replica_set *r, int32_t id)
 {
     ASSERT(r != NULL);

@@ -120,6 +120,9 @@ void replica_set_begin(struct replica_set *r, const struct replica_begin *b);
 
 /* How many in-sync replicas are the minimum: no more than there are replicas. */
 uint32_t replica_set_minimum(const struct replica_set *r);
+/* So many, this one included, have pulled in this epoch that no other broker was promoted before
+ * they did. A leader that starts again in its term cannot know that by itself. */
+bool replica_set_confirmed(const struct replica_set *r);
 /* NULL for a stranger and for the leader itself. */
 const struct replica_follower *replica_set_follower(const struct replica_set *r, int32_t id);
 

@@ -21,7 +21,9 @@
  *
  * A follower answers up to its own high watermark, from version 11 on and where it has a replica:
  * who asks in an older version, or another broker, is told who leads (KIP-951). What lies beyond
- * what it has is OFFSET_NOT_AVAILABLE: the leader may have it. With the selector of racks a leader
+ * what it has is OFFSET_NOT_AVAILABLE: the leader may have it. A leader that is back and does not
+ * know yet whether it leads still says NOT_LEADER_OR_FOLLOWER there, never OFFSET_OUT_OF_RANGE, at
+ * which consumers begin anew. With the selector of racks a leader
  * sends a consumer to the in-sync replica in its rack (KIP-392), with no records.
  *
  * What differs from Kafka: no transactions yet, so the last stable offset is the high watermark. A

@@ -238,8 +238,9 @@ static int16_t kafka_fetch_error(const struct kafka_fetch_row *row)
 {
     enum broker_status status = row->item->status;
     bool passes = status == BROKER_LOADING || status == BROKER_BUSY || status == BROKER_TIMED_OUT;
-    if (status == BROKER_OFFSET_OUT_OF_RANGE && row->follower && row->offset > row->item->log_start)
-        return KAFKA_OFFSET_NOT_AVAILABLE; /* not here yet */
+    if (status == BROKER_OFFSET_NOT_AVAILABLE && row->follower)
+        return KAFKA_OFFSET_NOT_AVAILABLE;                    /* not here yet */
+    passes = passes || status == BROKER_OFFSET_NOT_AVAILABLE; /* an old leader, for all it knows */
     return passes ? KAFKA_NOT_LEADER_OR_FOLLOWER : kafka_errmap(status);
 }
 

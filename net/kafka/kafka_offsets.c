@@ -112,8 +112,10 @@ static bool kafka_list_duplicates(struct kafka_call *c, const struct kafka_list 
 static int16_t kafka_list_check(struct kafka_call *c, const struct kafka_ask *ask)
 {
     struct broker_partition_info info;
+    struct broker_cluster_info cluster;
+    broker_cluster_info(c->k->options.broker, &cluster);
     if (broker_partition(c->k->options.broker, ask->topic, ask->q->index, false, &info) != 0 ||
-        info.leader == c->k->node_id)
+        (info.leader == c->k->node_id && cluster.changes_here))
         return KAFKA_NONE;
     int16_t epoch = kafka_epoch_error(ask->q->leader_epoch, info.epoch);
     return epoch != KAFKA_NONE ? epoch : KAFKA_NOT_LEADER_OR_FOLLOWER;

@@ -143,6 +143,44 @@ START_TEST(a_follower_is_read_from)
 }
 END_TEST
 
+/* What it says of offsets that only the others have: a consumer that heard of OFFSET_OUT_OF_RANGE
+ * would begin anew. */
+static void expect_not_here(void)
+{
+    for (int16_t v = 4; v <= 17; v++) {
+        struct want want = {.topic = "t", .offset = 6};
+        ck_assert_int_eq(fetch(v, &want)->error, KAFKA_NOT_LEADER_OR_FOLLOWER);
+    }
+}
+
+/* The leader dies, another one is promoted and goes on, the old one starts again: it does not know
+ * of it at first, and never while the others cannot be reached. */
+START_TEST(an_old_leader_is_back)
+{
+    struct want want = {.topic = "t", .offset = 7};
+    ck_assert_int_eq(rig_alter(&f.w.nodes[1].rig, "t", "min.insync.replicas", "2"), BROKER_OK);
+    world_run(&f.w, 1000);
+    world_kill(&f.w, 1);
+    ck_assert_int_eq(world_promote(&f.w, 2, false), BROKER_OK);
+    fleet_put(&f, 2, 5);
+    f.w.cut[1][2] = f.w.cut[1][3] = true;
+    world_start(&f.w, 1);
+    fleet_ask(&f, 1);
+    ck_assert_int_eq(broker_role(f.w.nodes[1].rig.broker), BROKER_STARTING);
+    expect_not_here();
+    ck_assert_int_eq(fleet_list(&f, 10, -1, -1, -1).error, KAFKA_NOT_LEADER_OR_FOLLOWER);
+    world_run(&f.w, 5000);
+    ck_assert_int_eq(broker_role(f.w.nodes[1].rig.broker), BROKER_LEADING);
+    expect_not_here();
+    f.w.cut[1][2] = f.w.cut[1][3] = false;
+    world_run(&f.w, 15000);
+    ck_assert_int_eq(broker_role(f.w.nodes[1].rig.broker), BROKER_FOLLOWING);
+    ck_assert_int_eq(fetch(12, &want)->error, KAFKA_OFFSET_NOT_AVAILABLE);
+    fleet_ask(&f, 2);
+    ck_assert_int_eq(fetch(12, &want)->error, KAFKA_OFFSET_OUT_OF_RANGE);
+}
+END_TEST
+
 /* --- the replica of a rack --- */
 
 static void expect_preferred(int16_t version, const char *rack, int32_t id)
@@ -309,6 +347,7 @@ int main(void)
     tcase_add_test(t, a_follower_takes_no_records);
     tcase_add_test(t, a_follower_has_no_replica);
     tcase_add_test(t, a_follower_is_read_from);
+    tcase_add_test(t, an_old_leader_is_back);
     tcase_add_test(t, a_replica_in_the_rack);
     tcase_add_test(t, a_rack_in_a_session);
     tcase_add_test(t, a_silent_replica_in_the_rack);
