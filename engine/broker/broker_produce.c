@@ -231,7 +231,10 @@ static enum broker_status broker_produce_append(struct bpart *p, struct broker_p
         if (!part_wait(p->part, &pp->wait, bpart_syncs(p)))
             broker_produce_settle(pp, 0);
         return BROKER_OK;
-    case PART_GAP:
+    case PART_GAP: /* for many clients the end: said by one that cannot lack what others have */
+        if (!bpart_confirmed(p))
+            return broker_produce_refuse(item, BROKER_NOT_LEADER,
+                                         "not known yet whether another broker leads");
         return broker_produce_refuse(item, BROKER_SEQUENCE_GAP,
                                      "a batch of this producer before this one is missing");
     case PART_FENCED:
