@@ -110,8 +110,9 @@ broker_groups_settle(void *ctx, const struct broker_group_offset_item *item, str
     if (status != BROKER_OK)
         return status == BROKER_LOADING ? BROKER_GROUP_LOADING : status;
     ASSERT(p->part != NULL && w->done != NULL);
-    if (item->offset > bpart_visible(p))
-        return BROKER_OFFSET_OUT_OF_RANGE;
+    bool known = bpart_confirmed(p) && bpart_watermark_known(p);
+    if (item->offset > (known ? bpart_visible(p) : p->part->reserved))
+        return known ? BROKER_OFFSET_OUT_OF_RANGE : BROKER_GROUP_UNAVAILABLE;
     if (item->offset <= p->part->durable)
         return BROKER_OK;
     struct broker_groups_settle *s = assert_memory(calloc(1, sizeof *s), sizeof *s);
@@ -162,6 +163,7 @@ static void broker_groups_begin(struct broker_groups *bg)
         .ctx = bg});
     bg->rows = group_rows_new(bg->broker->env.seed, bg->broker->view, BROKER_GROUPS_LOG);
     bg->phase = BROKER_GROUPS_ROWS;
+    bg->doubts = false;
 }
 
 static void broker_groups_standby(struct broker_groups *bg)
@@ -223,7 +225,7 @@ bool broker_groups_has_ready(const struct broker_groups *bg)
     ASSERT(bg->engine != NULL);
     return !list_empty(&bg->ready) || !list_empty(&bg->idle) || bg->open != NULL ||
            (!list_empty(&bg->queued) && !bg->creating) ||
-           (bg->phase == BROKER_GROUPS_REPLAY && !bg->warm.out && !bg->standby) ||
+           (bg->phase == BROKER_GROUPS_REPLAY && !bg->warm.out && !bg->standby && !bg->doubts) ||
            (bg->standby && bg->leads && !bg->broker->stopping && broker_groups_idle(bg));
 }
 

@@ -2,7 +2,11 @@
  *
  * broker_groups_load: the groups at a start: view rows (as of the applied mark), then the log from
  * there, in pieces between turns; until the end every request is answered GROUP_LOADING. A view
- * that is ahead of the log, damaged or missing is cleared and filled again from the log.
+ * that is ahead of the log, damaged, missing or of another term is cleared and filled again from
+ * the log: in another term this broker may have followed, and its log may have been cut.
+ *
+ * A leader that is back answers when enough followers have pulled: what was committed at another
+ * one meanwhile is not in its log, and an older offset makes a consumer read records again.
  *
  * Invariant: B3 the view's applied mark <= the durable end.
  *
@@ -11,6 +15,7 @@
  */
 #include "engine/base/assert.h"
 #include "engine/broker/broker_groups_priv.h"
+#include "engine/broker/broker_lead.h"
 #include "engine/broker/broker_priv.h"
 
 #define BROKER_GROUPS_READ (1u << 20)
@@ -39,6 +44,14 @@ static void broker_groups_restart(struct broker_groups *bg)
         groups_stop(bg->engine);
 }
 
+/* Of the term: it stays the same over the starts of its leader, who never followed in it. */
+static int32_t broker_groups_epoch(const struct broker_groups *bg)
+{
+    const struct broker *b = bg->broker;
+    ASSERT(bg->engine != NULL);
+    return (int32_t)cluster_epoch_term(broker_leader_epoch(b));
+}
+
 static void broker_groups_read_rows(struct broker_groups *bg, const struct part *part)
 {
     struct meta_applied applied = {.offset = -1};
@@ -49,6 +62,8 @@ static void broker_groups_read_rows(struct broker_groups *bg, const struct part 
                 : meta_get_applied(view, BROKER_GROUPS_LOG, &applied);
     if (r == 0 && applied.offset >= (part == NULL ? 0 : part->durable))
         r = META_DAMAGED; /* ahead of the log: B3 */
+    if (r == 0 && part != NULL && applied.epoch != broker_groups_epoch(bg))
+        r = META_DAMAGED; /* or emptied, and not filled since */
     if (r == 0)
         r = meta_each(view, META_TABLE_GROUP, SLICE_NULL, broker_groups_row, bg);
     int64_t begin = part == NULL ? 0 : part->log_start;
@@ -60,7 +75,7 @@ static void broker_groups_read_rows(struct broker_groups *bg, const struct part 
         bg->applied = begin;
         group_rows_rebuild(bg->rows);
     }
-    group_rows_start(bg->rows, bg->applied - 1);
+    group_rows_start(bg->rows, (struct meta_applied){bg->applied - 1, broker_groups_epoch(bg)});
     bg->phase = BROKER_GROUPS_REPLAY;
 }
 
@@ -173,6 +188,9 @@ bool broker_groups_load(struct broker_groups *bg)
         broker_groups_read_rows(bg, p == NULL ? NULL : p->part);
     if (p != NULL && bg->applied < p->part->durable)
         return broker_groups_replay(bg, p);
+    bg->doubts = p != NULL && !bpart_confirmed(p);
+    if (bg->doubts)
+        return false; /* until the followers have pulled, which is a turn of its own */
     broker_groups_ready_now(bg);
     return false;
 }

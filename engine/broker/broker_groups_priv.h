@@ -59,6 +59,7 @@ struct broker_groups {
     bool standby; /* another broker coordinates */
     bool leads;   /* the role is ours: with standby, the groups are read when all is quiet */
     bool anew;    /* what the view says is of another time */
+    bool doubts;  /* REPLAY: all is read, but others may hold what was committed since */
 };
 
 /* Tells the engine the time: before every call that may lead to it. */

@@ -33,6 +33,7 @@ struct group_rows {
     const char *log;
     struct group_rows_commit commit;
     int64_t applied; /* the last offset noted */
+    int32_t epoch;   /* of all marks */
     int error;
     bool lost;
 };
@@ -68,11 +69,12 @@ struct group_rows *group_rows_free(struct group_rows *r)
     return NULL;
 }
 
-void group_rows_start(struct group_rows *r, int64_t applied)
+void group_rows_start(struct group_rows *r, struct meta_applied applied)
 {
-    ASSERT(applied >= -1 && r->map.count == 0);
+    ASSERT(applied.offset >= -1 && r->map.count == 0);
     ASSERT(!r->commit.out);
-    r->applied = applied;
+    r->applied = applied.offset;
+    r->epoch = applied.epoch;
 }
 
 static void group_rows_lose(struct group_rows *r, int error)
@@ -85,7 +87,10 @@ static void group_rows_lose(struct group_rows *r, int error)
 void group_rows_rebuild(struct group_rows *r)
 {
     ASSERT(r->map.count == 0 && !r->commit.out);
-    int cleared = meta_clear(r->view, META_TABLE_GROUP);
+    struct meta_batch none = {.log = r->log, .applied = {.offset = -1, .epoch = -1}};
+    int cleared = meta_commit(r->view, &none); /* first: rows without it are not believed */
+    if (cleared == 0)
+        cleared = meta_clear(r->view, META_TABLE_GROUP);
     if (cleared != 0)
         group_rows_lose(r, cleared);
 }
@@ -148,7 +153,7 @@ static void group_rows_run(struct work_job *job)
     struct meta_batch b = {.puts = c->puts,
                            .count = c->count,
                            .log = c->rows->log,
-                           .applied = {.offset = c->applied, .epoch = 0}};
+                           .applied = {c->applied, c->rows->epoch}};
     c->result = meta_commit(c->rows->view, &b);
 }
 

@@ -19,8 +19,9 @@ struct group_rows;
 struct group_rows *group_rows_new(uint64_t seed, struct meta *view, const char *log);
 /* No commit is out. NULL is fine; returns NULL. */
 struct group_rows *group_rows_free(struct group_rows *r);
-/* Everything up to and including this offset is in the view; -1 nothing. */
-void group_rows_start(struct group_rows *r, int64_t applied);
+/* Everything up to and including applied.offset is in the view, -1 nothing. Its epoch goes into
+ * each mark. */
+void group_rows_start(struct group_rows *r, struct meta_applied applied);
 /* Empties the view's table: it is filled anew. */
 void group_rows_rebuild(struct group_rows *r);
 /* A record that is on disk; value.p NULL: a tombstone. Offsets rise. */
