@@ -38,6 +38,14 @@ struct bpart_replica *bpart_replica_make(struct bpart *p)
     return r;
 }
 
+uint32_t bpart_holders(const struct bpart *p)
+{
+    uint32_t holders = p->replica->record.base.holders;
+    ASSERT(p->replica->revision >= 0);
+    ASSERT(p->topic->limits.min_insync >= 1);
+    return holders > 0 ? holders : (uint32_t)p->topic->limits.min_insync;
+}
+
 int64_t bpart_watermark(const struct bpart *p)
 {
     const struct bpart_replica *r = p->replica;
@@ -275,6 +283,7 @@ void bpart_lead(struct bpart *p)
                                   .replicas = r->record.replicas,
                                   .isr = r->record.isr,
                                   .elr = r->record.elr,
+                                  .base = r->record.base,
                                   .end = bpart_counted(p),
                                   .written = p->part->reserved,
                                   .high_watermark = r->high_watermark,
@@ -332,6 +341,7 @@ void bpart_replica_record(struct bpart *p, const struct cluster_part *record, in
     ASSERT(revision >= 0);
     struct replica_change news = {.isr = record->isr,
                                   .elr = record->elr,
+                                  .base = record->base,
                                   .revision = revision,
                                   .joiner = -1,
                                   .broker_epoch = -1};

@@ -63,6 +63,14 @@ void broker_cluster_mirrored(struct broker *b, uint32_t term, int64_t position)
     coord_changes_deinit(&changes);
 }
 
+bool broker_cluster_kept(const struct broker *b, uint32_t term, int64_t position)
+{
+    const struct broker_cluster *c = b->cluster;
+    ASSERT(term <= CLUSTER_TERM_MAX);
+    ASSERT(position >= -1);
+    return !c->mirror_out && c->mirror.term == term && c->mirror.position == position;
+}
+
 /* --- the promise of a term --- */
 
 static void broker_cluster_voted(struct coord_put *put, int result)
@@ -503,6 +511,9 @@ bool broker_cluster_part_record(const struct broker *b, const struct catalog_top
         if (broker_lead_alive(c->lead, out->replicas.id[i]))
             replica_ids_add(&out->isr, out->replicas.id[i]);
     ASSERT(replica_ids_has(&out->isr, b->node_id));
+    uint32_t min =
+        (uint32_t)config_topic_i64(b->env.config, &topic->configs, CONFIG_MIN_INSYNC_REPLICAS);
+    out->base.holders = min < out->replicas.count ? min : out->replicas.count; /* it is empty */
     return true;
 }
 

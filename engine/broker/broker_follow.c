@@ -220,6 +220,8 @@ static void broker_follow_mirrored(struct broker_mirror *m, int result)
         return;
     }
     f->since = f->next_since;
+    f->position = f->next_position;
+    f->keep_ms = 0;
     broker_cluster_mirrored(b, f->term, f->next_position);
     if (!f->mirrored) {
         f->mirrored = true;
@@ -526,6 +528,22 @@ static void broker_follow_wakes(struct broker_follow *f)
     }
 }
 
+/* What is asked for next tells the leader what this broker has: for good, and so that a candidate
+ * sees it. */
+static bool broker_follow_kept(struct broker_follow *f)
+{
+    struct broker *b = f->broker;
+    ASSERT(f->on && !f->putting);
+    ASSERT(!f->mirrored || f->since >= 0);
+    if (f->since < 0 || f->position < 0 || broker_cluster_kept(b, f->term, f->position))
+        return true;
+    if (broker_now(b) >= f->keep_ms) { /* there was no room */
+        f->keep_ms = broker_now(b) + BROKER_FOLLOW_WAIT_MS;
+        broker_cluster_mirrored(b, f->term, f->position);
+    }
+    return false;
+}
+
 void broker_follow_run(struct broker_follow *f)
 {
     ASSERT(f->out <= BROKER_FOLLOW_PULLS + 3);
@@ -539,7 +557,7 @@ void broker_follow_run(struct broker_follow *f)
             broker_follow_register(f);
         return;
     }
-    if (!f->records_out && !f->putting && !f->fetching)
+    if (!f->records_out && !f->putting && !f->fetching && broker_follow_kept(f))
         broker_follow_records(f);
     if (!f->mirrored)
         return;
@@ -559,6 +577,8 @@ int64_t broker_follow_next_ms(const struct broker_follow *f)
         return f->retry_ms;
     if (!f->mirrored) /* nothing is asked for yet */
         return next;
+    if (!f->records_out && !f->putting && f->keep_ms > broker_now(f->broker))
+        next = f->keep_ms;
     LIST_EACH (node, &f->waiting) {
         const struct broker_follow_part *fp = LIST_ENTRY(node, struct broker_follow_part, link);
         next = fp->retry_ms < next ? fp->retry_ms : next;

@@ -68,6 +68,8 @@ struct broker_follow {
     uint64_t pages_session;     /* of the pages */
     int64_t next_since;
     int64_t next_position;
+    int64_t position;            /* the leader's, of `since` */
+    int64_t keep_ms;             /* not written down again before this */
     struct broker_mirror mirror; /* records on their way to __meta */
     uint64_t put_session;
     struct broker_follow_pull pulls[BROKER_FOLLOW_PULLS];

@@ -27,6 +27,7 @@
 #define BROKER_LEAD_ALIVE_MS  10000 /* a broker heard within this time is there */
 #define BROKER_LEAD_SILENT_MS 3000
 #define BROKER_LEAD_FACTOR    3
+#define BROKER_LEAD_SAY_MS    60000 /* one thing that stays as it is, once in a while */
 
 /* One change of many partitions' records. */
 struct broker_lead_many {
@@ -54,7 +55,9 @@ struct broker_lead {
     int64_t next_ms;
     int64_t scan_ms; /* no scan before this */
     bool leading;
-    bool leaves; /* some broker left, and partitions may name it still */
+    bool leaves;    /* some broker left, and partitions may name it still */
+    bool unheard;   /* a candidate may go by some record as it was before */
+    int64_t say_ms; /* what waits for that is said again */
 };
 
 struct broker_lead *broker_lead_new(struct broker *b)
@@ -140,7 +143,7 @@ static struct broker_peer *broker_lead_add(struct broker_lead *l, int32_t id)
     ASSERT(l->peer_count < REPLICA_COUNT_MAX);
     for (; at > 0 && l->peers[at - 1].id > id; at--)
         l->peers[at] = l->peers[at - 1];
-    l->peers[at] = (struct broker_peer){.id = id, .broker_epoch = -1};
+    l->peers[at] = (struct broker_peer){.id = id, .broker_epoch = -1, .mirrored = -1, .paged = -1};
     ASSERT(at == 0 || l->peers[at - 1].id < id);
     return &l->peers[at];
 }
@@ -178,6 +181,28 @@ bool broker_lead_misses(const struct broker_lead *l)
             broker_now(l->broker) - l->peers[i].heard_ms > BROKER_LEAD_SILENT_MS)
             return true;
     return false;
+}
+
+void broker_lead_mirrored(struct broker_lead *l, int32_t id, int64_t revision)
+{
+    struct broker_peer *p = broker_lead_find(l, id);
+    ASSERT(l->leading && p != NULL);
+    ASSERT(p->paged >= -1);
+    if (p->mirrored >= revision || revision <= p->paged ||
+        revision > coord_revision(l->broker->coord))
+        return;
+    p->mirrored = revision;
+    if (l->unheard)
+        l->next_ms = broker_now(l->broker);
+}
+
+void broker_lead_paged(struct broker_lead *l, int32_t id, int64_t revision)
+{
+    struct broker_peer *p = broker_lead_find(l, id);
+    ASSERT(id >= 0);
+    ASSERT(revision >= 0);
+    if (p != NULL && revision > p->paged)
+        p->paged = revision;
 }
 
 size_t broker_lead_count(const struct broker_lead *l)
@@ -303,6 +328,41 @@ static void broker_lead_strike(struct cluster_part *record, int32_t id)
     ASSERT(!replica_ids_has(&record->isr, id) && !replica_ids_has(&record->elr, id));
 }
 
+/* Of a record that does not say what promotions go by. What was acknowledged while there was none,
+ * this broker alone has. */
+static uint32_t broker_lead_holders(const struct bpart *p, const struct cluster_part *record,
+                                    bool fresh)
+{
+    uint32_t min = (uint32_t)p->topic->limits.min_insync;
+    ASSERT(min > 0);
+    ASSERT(record->replicas.count > 0);
+    if (fresh)
+        return 1;
+    return min < record->replicas.count ? min : record->replicas.count;
+}
+
+/* Gives it the replicas that it lacks; later, while candidates may go by an older record still. A
+ * broker that has not heard of the new ones may be promoted by the old ones: see struct
+ * replica_base. True when there are more. */
+static bool broker_lead_grow(const struct broker_lead *l, int32_t index, int32_t factor,
+                             struct cluster_part *record)
+{
+    struct replica_ids old = record->replicas;
+    ASSERT(index >= 0 && record->base.holders > 0);
+    if (record->base.before.count > 0)
+        return false;
+    for (size_t i = 0; i < l->peer_count && (int32_t)record->replicas.count < factor; i++)
+        replica_ids_add(&record->replicas, l->peers[((size_t)index + i) % l->peer_count].id);
+    if (record->replicas.count == old.count)
+        return false;
+    if (record->base.holders > 1) { /* else any candidate needs our promise */
+        record->base.before = old;
+        record->base.before_holders = record->base.holders;
+    }
+    ASSERT(cluster_part_fault(record) == NULL);
+    return true;
+}
+
 /* True when the record is to be another. */
 static bool broker_lead_wants(const struct broker_lead *l, const struct bpart *p,
                               struct cluster_part *out)
@@ -322,17 +382,14 @@ static bool broker_lead_wants(const struct broker_lead *l, const struct bpart *p
         *out = r->record;
     }
     ASSERT(out->replicas.count > 0);
-    bool wants = fresh || out->leader_epoch != broker_leader_epoch(b);
+    bool wants = fresh || out->leader_epoch != broker_leader_epoch(b) || out->base.holders == 0;
     if (out->leader != b->node_id && out->leader != -1)
         return false; /* not ours */
+    if (out->base.holders == 0)
+        out->base.holders = broker_lead_holders(p, out, fresh);
     wants = broker_leave_strike(p, out) || wants;
     out->leader_epoch = broker_leader_epoch(b);
-    for (size_t i = 0; i < l->peer_count && (int32_t)out->replicas.count < factor; i++) {
-        int32_t id = l->peers[((size_t)p->index + i) % l->peer_count].id;
-        wants = wants || !replica_ids_has(&out->replicas, id);
-        replica_ids_add(&out->replicas, id);
-    }
-    return wants;
+    return broker_lead_grow(l, p->index, factor, out) || wants;
 }
 
 /* Looks at every partition until a change is full or all are as they should be. */
@@ -405,6 +462,17 @@ static void broker_lead_changed(struct coord_op *op, int result)
     broker_lead_consider(p);
 }
 
+static void broker_lead_tell_mirrored(struct bpart *p)
+{
+    struct broker_lead *l = broker_lead_of(p->broker);
+    ASSERT(p->replica->leading);
+    ASSERT(l->peer_count < REPLICA_COUNT_MAX);
+    l->unheard = true;
+    for (size_t i = 0; i < l->peer_count; i++)
+        if (l->peers[i].broker_epoch >= 0)
+            replica_set_mirrored(&p->replica->set, l->peers[i].id, l->peers[i].mirrored);
+}
+
 void broker_lead_consider(struct bpart *p)
 {
     struct broker *b = p->broker;
@@ -414,12 +482,15 @@ void broker_lead_consider(struct bpart *p)
     ASSERT(r != NULL);
     if (!r->leading || r->changing || b->stopping || p->topic->deleting)
         return;
+    if (r->set.base.before.count > 0)
+        broker_lead_tell_mirrored(p);
     struct replica_time time = {broker_now(b), config_i64(b->env.config, CONFIG_REPLICA_LAG_MS)};
     if (!replica_set_propose(&r->set, time, &change))
         return;
     struct cluster_part record = r->record;
     record.isr = change.isr;
     record.elr = change.elr;
+    record.base = change.base;
     ASSERT(change.revision == r->revision);
     cluster_part_key(p->topic->record.id, p->index, &r->key);
     cluster_part_encode(&record, &r->value);
@@ -439,15 +510,35 @@ void broker_lead_consider(struct bpart *p)
     replica_set_refused(&r->set);
 }
 
+/* Brokers that are gone for good will not hear of it. */
+static void broker_lead_say(struct broker_lead *l, const struct bpart *p)
+{
+    const struct replica_base *base = &p->replica->set.base;
+    ASSERT(p->replica->leading && base->before.count > 0);
+    ASSERT(l->broker == p->broker);
+    if (!replica_set_unheard(&p->replica->set) || broker_now(l->broker) < l->say_ms)
+        return;
+    l->say_ms = broker_now(l->broker) + BROKER_LEAD_SAY_MS;
+    broker_log(l->broker, 1,
+               "%s-%d: acks=all waits until %u of its %u replicas of before have heard of the new "
+               "min.insync.replicas, or number of replicas; if brokers are gone for good: kauri "
+               "cluster leave --broker-id N --force",
+               p->topic->name, p->index, base->before_holders, base->before.count);
+}
+
 static void broker_lead_tick(struct broker_lead *l)
 {
     struct broker *b = l->broker;
     ASSERT(l->leading);
+    l->unheard = false;
     for (size_t i = 0; i < b->topic_count; i++)
         for (int32_t k = 0; k < b->sorted[i]->record.partitions; k++) {
             struct bpart *p = b->sorted[i]->parts[k];
-            if (p->replica != NULL && p->replica->leading)
-                broker_lead_consider(p);
+            if (p->replica == NULL || !p->replica->leading)
+                continue;
+            broker_lead_consider(p);
+            if (p->replica->set.base.before.count > 0)
+                broker_lead_say(l, p);
         }
 }
 
@@ -635,6 +726,7 @@ static void broker_lead_registered(struct coord_op *op, int result)
     if (p == NULL)
         p = broker_lead_add(l, call->reg.node.id);
     p->broker_epoch = op->revision;
+    p->mirrored = -1;
     p->heard_ms = broker_now(b);
     memcpy(p->folder, call->reg.node.folder, sizeof p->folder);
     call->reg.broker_epoch = op->revision;
@@ -735,7 +827,8 @@ void broker_lead_begin(struct broker_lead *l)
     ASSERT(!l->leading);
     l->leading = true;
     l->scan = true;
-    l->leaves = false;
+    l->leaves = l->unheard = false;
+    l->say_ms = broker_now(l->broker) + BROKER_LEAD_SILENT_MS;
     l->peer_count = 0;
     l->next_ms = broker_now(l->broker);
     broker_lead_know(l);
@@ -774,7 +867,7 @@ void broker_lead_run(struct broker_lead *l)
     if (now >= l->next_ms) {
         l->next_ms = now + BROKER_LEAD_TICK_MS;
         broker_lead_tick(l);
-        l->scan = l->scan || l->leaves;
+        l->scan = l->scan || l->leaves || l->unheard;
     }
     broker_lead_scan(l);
 }

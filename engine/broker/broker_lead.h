@@ -14,6 +14,8 @@ struct broker_peer {
     int32_t id;
     int64_t broker_epoch; /* -1: not registered with this process */
     int64_t heard_ms;     /* monotonic, of its last call */
+    int64_t mirrored;     /* it has our records up to this revision, for good; -1 */
+    int64_t paged;        /* what it was given up to here may be a page of more */
     uint8_t folder[16];
 };
 
@@ -44,6 +46,10 @@ const struct broker_peer *broker_lead_heard(struct broker_lead *l, int32_t id);
 /* ms since its last call; -1: not registered with this process. */
 int64_t broker_lead_silent(const struct broker_lead *l, int32_t id);
 const struct broker_peer *broker_lead_peer(const struct broker_lead *l, size_t at);
+/* It has mirrored our records up to here, and will not forget it. */
+void broker_lead_mirrored(struct broker_lead *l, int32_t id, int64_t revision);
+/* It is given a page that ends here, and not the last. */
+void broker_lead_paged(struct broker_lead *l, int32_t id, int64_t revision);
 /* A partition begins to be led: its set is told who is registered. */
 void broker_lead_introduce(struct bpart *p);
 /* A change of the in-sync set may be wanted. */
@@ -72,6 +78,8 @@ size_t broker_lead_count(const struct broker_lead *l);
 struct bpart_replica *bpart_replica_make(struct bpart *p);
 /* The record changed. */
 void bpart_replica_record(struct bpart *p, const struct cluster_part *record, int64_t revision);
+/* What promotions go by, see struct replica_base: its record says so; >= 1. */
+uint32_t bpart_holders(const struct bpart *p);
 /* Leads it, if everything is there for that. */
 void bpart_lead(struct bpart *p);
 void bpart_unlead(struct bpart *p);
@@ -123,6 +131,8 @@ struct broker_promote *broker_promote_of(struct broker *b);
 struct cluster_mirror broker_cluster_position(const struct broker *b);
 /* They are as new as this now: written down. */
 void broker_cluster_mirrored(struct broker *b, uint32_t term, int64_t position);
+/* That is durable. */
+bool broker_cluster_kept(const struct broker *b, uint32_t term, int64_t position);
 /* Fills a call to another broker with who we are. */
 void broker_ship_fill(struct broker *b, struct ship_call *call, enum ship_kind kind);
 

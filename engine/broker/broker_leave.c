@@ -9,11 +9,12 @@
  * What is written first decides: a leader that dies in between, or another one after it, finds
  * `left` and goes on with the records.
  *
- * A record loses a replica only when as many in-sync ones stay as min.insync.replicas wants of it
- * as it was. Then any later candidate meets one of them: it needs all but a minimum of the smaller
- * set, and one more (election.h), and all who stay in sync have what was acknowledged. The same
- * holds against a candidate that knows the old set only: as the set does not fall under the
- * minimum, its promises and those who acknowledge meet in it, too. With fewer it may be that only
+ * A record loses a replica only when as many in-sync ones stay as it counts on (replica.h, struct
+ * replica_base), and as min.insync.replicas wants of it as it was. Then any later candidate meets
+ * one of them: it needs all but that number of the smaller set, and one more (election.h), and all
+ * who stay in sync have what was acknowledged. The same holds against a candidate that knows the
+ * old set only: as the set does not fall under the number, its promises and those who acknowledge
+ * meet in it, too. With fewer it may be that only
  * who leaves has a record, or that it could be promoted alone: that is what `force` is for. When
  * in-sync sets shrink between the question and the record, it waits.
  *
@@ -75,16 +76,19 @@ static uint32_t broker_leave_minimum(const struct bpart *p, const struct cluster
     uint32_t min = (uint32_t)p->topic->limits.min_insync;
     ASSERT(record->replicas.count > 0);
     ASSERT(min > 0);
-    return min < record->replicas.count ? min : record->replicas.count;
+    min = min < record->replicas.count ? min : record->replicas.count;
+    return min > record->base.holders ? min : record->base.holders;
 }
 
 /* As many in-sync replicas stay as its promise wants. */
 static bool broker_leave_keeps(const struct bpart *p, const struct cluster_part *record, int32_t id)
 {
-    uint32_t stay = record->isr.count - replica_ids_has(&record->isr, id);
+    struct replica_ids stay = record->isr;
     ASSERT(replica_ids_has(&record->replicas, id));
     ASSERT(id >= 0);
-    return stay >= broker_leave_minimum(p, record);
+    replica_ids_remove(&stay, id);
+    return stay.count >= broker_leave_minimum(p, record) &&
+           replica_base_allows(&record->base, &stay);
 }
 
 /* Nobody else is named to lead it: without the broker it would be nobody's. */
@@ -110,6 +114,10 @@ bool broker_leave_strike(const struct bpart *p, struct cluster_part *record)
         replica_ids_remove(&record->replicas, n->id);
         replica_ids_remove(&record->isr, n->id);
         replica_ids_remove(&record->elr, n->id);
+        replica_base_drop(&record->base, n->id);
+        uint32_t holders = record->isr.count > 0 ? record->isr.count : 1;
+        if (record->base.holders > holders) /* by force: those who stay have what they have */
+            record->base.holders = holders;
         struck = true;
     }
     ASSERT(cluster_part_fault(record) == NULL);

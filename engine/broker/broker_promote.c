@@ -485,7 +485,7 @@ static void broker_promote_decide_part(struct broker_promote *p, struct bpart *b
     }
     struct election_case c = {.candidate = p->broker->node_id,
                               .replicas = bp->replica->record.replicas,
-                              .min_insync = (uint32_t)bp->topic->limits.min_insync,
+                              .min_insync = bpart_holders(bp),
                               .answers = answers,
                               .count = n};
     d->bpart = bp;
@@ -700,7 +700,7 @@ static bool broker_promote_enough(const struct broker *b, size_t would)
                 !replica_ids_has(&p->replica->record.replicas, b->node_id))
                 continue;
             size_t replicas = p->replica->record.replicas.count;
-            size_t min = (size_t)p->topic->limits.min_insync;
+            size_t min = bpart_holders(p);
             min = min < 1 ? 1 : min > replicas ? replicas : min;
             size_t broken = p->part != NULL && !broker_vote_intact(b, p);
             if (RULE_HOLDS(RULE_QUORUM) && would - broken < replicas - min + 1)

@@ -145,6 +145,8 @@ static bool broker_ship_news(struct broker *b, struct ship_call *call)
     for (size_t i = 0; i < r->count; i++)
         s->records[i] = (struct ship_record){s->changes.v[i].key, s->changes.v[i].value};
     r->records = s->records;
+    if (r->more && broker_role(b) == BROKER_LEADING)
+        broker_lead_paged(broker_lead_of(b), call->from, r->revision);
     if (r->count > 0 || r->whole)
         return true;
     r->since = r->revision; /* only records of our own changed */
@@ -227,8 +229,11 @@ static void broker_ship_lead(struct broker *b, struct ship_call *call)
         return broker_ship_refuse(b, call, BROKER_STALE_BROKER, NULL);
     if (call->kind == SHIP_ADMIN)
         return broker_forward_serve(b, call);
-    if (call->kind == SHIP_RECORDS)
+    if (call->kind == SHIP_RECORDS) {
+        if (call->records.begun < 0) /* else so far of a listing */
+            broker_lead_mirrored(broker_lead_of(b), call->from, call->records.since);
         return broker_ship_records(b, call);
+    }
     broker_pull(b, call);
 }
 

@@ -8,6 +8,7 @@
 #include "engine/broker/catalog.h"
 
 #define CLUSTER_VERSION  1
+#define CLUSTER_PART_2   2 /* a partition's record that says what promotions go by */
 #define CLUSTER_ID_CHARS 22
 
 /* --- bytes --- */
@@ -17,14 +18,20 @@ struct cluster_reader {
     bool good;
 };
 
-static struct cluster_reader cluster_read(struct slice in)
+static struct cluster_reader cluster_read_version(struct slice in, uint8_t version)
 {
     ASSERT(in.p != NULL || in.size == 0);
-    struct cluster_reader r = {.rest = in, .good = in.size > 0 && in.p[0] == CLUSTER_VERSION};
+    struct cluster_reader r = {.rest = in, .good = in.size > 0 && in.p[0] == version};
     if (r.good)
         r.rest = slice_of(in.p + 1, in.size - 1);
     ASSERT(r.rest.size <= in.size);
     return r;
+}
+
+static struct cluster_reader cluster_read(struct slice in)
+{
+    ASSERT(in.p != NULL || in.size == 0);
+    return cluster_read_version(in, CLUSTER_VERSION);
 }
 
 /* The next `size` bytes; NULL, and never good again, when there are fewer. */
@@ -202,6 +209,22 @@ int cluster_broker_decode(struct slice in, struct cluster_broker *out)
 
 /* --- parts/<topic>/<p> --- */
 
+static const char *cluster_base_fault(const struct cluster_part *p)
+{
+    const struct replica_base *b = &p->base;
+    ASSERT(p->replicas.count <= REPLICA_COUNT_MAX);
+    ASSERT(b->before.count <= REPLICA_COUNT_MAX);
+    if (b->holders > p->replicas.count || b->before_holders > b->before.count)
+        return "it counts on more holders than there are";
+    if ((b->before_holders == 0) != (b->before.count == 0) ||
+        (b->before_holders > 0 && b->holders == 0))
+        return "it counts on nobody";
+    for (size_t i = 0; i < b->before.count; i++)
+        if (!replica_ids_has(&p->replicas, b->before.id[i]))
+            return "a broker of before is not one of its replicas";
+    return NULL;
+}
+
 const char *cluster_part_fault(const struct cluster_part *p)
 {
     ASSERT(p->replicas.count <= REPLICA_COUNT_MAX);
@@ -217,30 +240,42 @@ const char *cluster_part_fault(const struct cluster_part *p)
     for (size_t i = 0; i < p->elr.count; i++)
         if (!replica_ids_has(&p->replicas, p->elr.id[i]) || replica_ids_has(&p->isr, p->elr.id[i]))
             return "an eligible broker is in sync, or not one of its replicas";
-    return NULL;
+    return cluster_base_fault(p);
 }
 
 void cluster_part_encode(const struct cluster_part *p, struct buf *out)
 {
     ASSERT(cluster_part_fault(p) == NULL);
-    buf_append_u8(out, CLUSTER_VERSION);
+    ASSERT(p->base.holders <= REPLICA_COUNT_MAX);
+    buf_append_u8(out, p->base.holders > 0 ? CLUSTER_PART_2 : CLUSTER_VERSION);
     buf_append_le32(out, (uint32_t)p->leader);
     buf_append_le32(out, (uint32_t)p->leader_epoch);
     cluster_put_ids(out, &p->replicas);
     cluster_put_ids(out, &p->isr);
     cluster_put_ids(out, &p->elr);
+    if (p->base.holders == 0)
+        return;
+    buf_append_u8(out, (uint8_t)p->base.holders);
+    buf_append_u8(out, (uint8_t)p->base.before_holders);
+    cluster_put_ids(out, &p->base.before);
 }
 
 int cluster_part_decode(struct slice in, struct cluster_part *out)
 {
-    struct cluster_reader r = cluster_read(in);
+    bool second = in.size > 0 && in.p[0] == CLUSTER_PART_2;
+    struct cluster_reader r = cluster_read_version(in, second ? CLUSTER_PART_2 : CLUSTER_VERSION);
     *out = (struct cluster_part){0};
     out->leader = (int32_t)cluster_take_u32(&r);
     out->leader_epoch = (int32_t)cluster_take_u32(&r);
     cluster_take_ids(&r, &out->replicas);
     cluster_take_ids(&r, &out->isr);
     cluster_take_ids(&r, &out->elr);
-    if (cluster_ended(&r) && cluster_part_fault(out) == NULL)
+    if (second) {
+        out->base.holders = cluster_take_u8(&r);
+        out->base.before_holders = cluster_take_u8(&r);
+        cluster_take_ids(&r, &out->base.before);
+    }
+    if (cluster_ended(&r) && second == (out->base.holders > 0) && cluster_part_fault(out) == NULL)
         return 0;
     *out = (struct cluster_part){0};
     ASSERT(out->replicas.count == 0);

@@ -4,12 +4,13 @@
  * and leader epochs. Values are bytes of this broker or of another one: decoding checks every
  * bound, and what it accepts encodes to the same bytes.
  *
- *   key                  value, little endian, behind [u8 version 1]
+ *   key                  value, little endian, behind [u8 version 1], or 2 where that is said
  *   cluster/leader       [u32 term][u32 start][i32 broker][i64 promoted ms][text native]
  *   brokers/<id>         [i32 id][i64 broker epoch][u64 incarnation][16 folder][16 boot][text rack]
  *                        [text native][text kafka host][i32 kafka port][i64 registered ms][u8 left:
  *                        0 no, 1 yes, 2 by force]
  *   parts/<topic>/<p>    [i32 leader][i32 leader epoch][ids replicas][ids isr][ids elr]
+ *                        version 2: [u8 holders][u8 holders before][ids before]: replica.h
  *   node/vote            [u32 accepted term][i32 candidate][u64 its incarnation]
  *   node/reached/<topic>/<p>  [u32 leader epoch]: replica.h; -2: broker_mend.c
  *   node/mirror          [u32 term][i64 position]
@@ -82,7 +83,8 @@ struct cluster_part {
     int32_t leader_epoch;
     struct replica_ids replicas; /* at least one; in order of preference */
     struct replica_ids isr;
-    struct replica_ids elr; /* eligible leader replicas, KIP-966 */
+    struct replica_ids elr;   /* eligible leader replicas, KIP-966 */
+    struct replica_base base; /* holders 0: a record of version 1, min.insync.replicas counts */
 };
 
 /* The term this broker has accepted, and of whom. */

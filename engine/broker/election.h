@@ -19,14 +19,15 @@
  *   - A broker that may have forgotten what it promised (another folder under a known id) hears the
  *     greatest term accepted from every other broker, and accepts that, before it follows or votes.
  *
- * Why nothing acknowledged is lost. A record was acknowledged at epoch e when at least
- * min.insync.replicas replicas counted for it: W. A candidate has the promises of as many intact
- * ones as meet each such W: V. So some v is in both. It held the record when it promised, and had
- * reached e (replica.h); since then it counts for no smaller term. Each log that reached an epoch
- * above e stands on the log of that epoch's leader, which has the record (by induction over
- * elections). Each that reached e and is at least as long as v's has it, too, for both are prefixes
- * of one log, or have followed later leaders and kept what is below. So the greatest by (reached,
- * end) has it.
+ * Why nothing acknowledged is lost. A record was acknowledged at epoch e when at least min_insync
+ * replicas counted for it: W. (That number is the partition record's, not min.insync.replicas as
+ * it is now: replica.h, struct replica_base, says why both go together.) A candidate has the
+ * promises of as many intact ones as meet each such W: V. So some v is in both. It
+ * held the record when it promised, and had reached e (replica.h); since then it counts for no
+ * smaller term. Each log that reached an epoch above e stands on the log of that epoch's leader,
+ * which has the record (by induction over elections). Each that reached e and is at least as long
+ * as v's has it, too, for both are prefixes of one log, or have followed later leaders and kept
+ * what is below. So the greatest by (reached, end) has it.
  *
  * Two sets of promises need not meet: with two replicas and a minimum of two, either may be
  * promoted alone. So the term itself must not be chosen twice: each broker has a slot of its own,
@@ -107,7 +108,7 @@ struct election_answer {
 struct election_case {
     int32_t candidate;
     struct replica_ids replicas;
-    uint32_t min_insync;
+    uint32_t min_insync;                   /* nothing acknowledged had fewer holders */
     const struct election_answer *answers; /* one of each broker, the candidate among them */
     size_t count;
 };

@@ -60,20 +60,111 @@ static void replica_ids_add_all(struct replica_ids *s, const struct replica_ids 
         replica_ids_add(s, more->id[i]);
 }
 
-/* --- the high watermark --- */
+/* --- what promotions go by --- */
 
-uint32_t replica_set_minimum(const struct replica_set *r)
+static uint32_t replica_ids_common(const struct replica_ids *a, const struct replica_ids *b)
+{
+    uint32_t common = 0;
+    ASSERT(a->count <= REPLICA_COUNT_MAX && b->count <= REPLICA_COUNT_MAX);
+    for (uint32_t i = 0; i < a->count; i++)
+        common += replica_ids_has(b, a->id[i]);
+    ASSERT(common <= a->count && common <= b->count);
+    return common;
+}
+
+bool replica_base_allows(const struct replica_base *b, const struct replica_ids *isr)
+{
+    ASSERT(b->before_holders <= b->before.count);
+    ASSERT(isr->count <= REPLICA_COUNT_MAX);
+    return isr->count >= b->holders && replica_ids_common(isr, &b->before) >= b->before_holders;
+}
+
+void replica_base_drop(struct replica_base *b, int32_t id)
+{
+    ASSERT(b->before_holders <= b->before.count);
+    replica_ids_remove(&b->before, id);
+    if (b->before_holders > b->before.count)
+        b->before_holders = b->before.count;
+    ASSERT((b->before.count == 0) == (b->before_holders == 0));
+}
+
+static uint32_t replica_set_configured(const struct replica_set *r)
 {
     ASSERT(r->replicas.count > 0);
     ASSERT(r->min_insync > 0);
     return r->min_insync < r->replicas.count ? r->min_insync : r->replicas.count;
 }
 
+/* Whoever goes by `before` meets one who has mirrored the record. */
+static bool replica_set_heard(const struct replica_set *r)
+{
+    uint32_t heard = replica_ids_has(&r->base.before, r->self);
+    ASSERT(r->revision >= 0);
+    for (uint32_t i = 0; i < r->follower_count; i++)
+        heard += replica_ids_has(&r->base.before, r->followers[i].id) &&
+                 r->followers[i].mirrored >= r->revision;
+    ASSERT(heard <= r->base.before.count);
+    return heard >= r->base.before_holders;
+}
+
+/* All that was acknowledged is on each of c->isr: a joiner has it, too. */
+static bool replica_set_rebase(const struct replica_set *r, struct replica_change *c)
+{
+    uint32_t configured = replica_set_configured(r);
+    uint32_t up = configured < c->isr.count ? configured : c->isr.count;
+    struct replica_base *b = &c->base;
+    ASSERT(c->isr.count > 0 && r->base.holders > 0);
+    *b = r->base;
+    if (!RULE_HOLDS(RULE_HOLDERS)) {
+        *b = (struct replica_base){.holders = configured};
+        return b->holders != r->base.holders;
+    }
+    if (up > b->holders)
+        b->holders = up;
+    bool same = b->holders >= b->before_holders && replica_ids_same(&b->before, &r->replicas);
+    if (same || replica_set_heard(r)) {
+        b->before_holders = 0;
+        b->before.count = 0;
+    }
+    if (configured < b->holders && b->before.count == 0) {
+        b->before = r->replicas;
+        b->before_holders = b->holders;
+        b->holders = configured;
+    }
+    ASSERT(b->holders > 0 && b->holders <= r->replicas.count);
+    return b->holders != r->base.holders || b->before.count != r->base.before.count;
+}
+
+/* --- the high watermark --- */
+
+uint32_t replica_set_minimum(const struct replica_set *r)
+{
+    uint32_t configured = replica_set_configured(r);
+    ASSERT(r->holders >= r->base.holders);
+    return configured > r->holders || !RULE_HOLDS(RULE_HOLDERS) ? configured : r->holders;
+}
+
 bool replica_set_acks_allowed(const struct replica_set *r)
 {
     ASSERT(r->isr.count > 0);
     ASSERT(r->isr.count <= r->replicas.count);
-    return r->isr.count >= replica_set_minimum(r);
+    return r->isr.count >= replica_set_minimum(r) && replica_base_allows(&r->base, &r->isr);
+}
+
+bool replica_set_unheard(const struct replica_set *r)
+{
+    ASSERT(r->isr.count > 0);
+    return r->base.before.count > 0 && r->isr.count >= replica_set_configured(r) &&
+           !replica_set_acks_allowed(r);
+}
+
+void replica_set_mirrored(struct replica_set *r, int32_t id, int64_t revision)
+{
+    ASSERT(revision >= -1);
+    ASSERT(id != r->self);
+    for (uint32_t i = 0; i < r->follower_count; i++)
+        if (r->followers[i].id == id)
+            r->followers[i].mirrored = revision;
 }
 
 bool replica_set_confirmed(const struct replica_set *r)
@@ -169,13 +260,17 @@ void replica_set_begin(struct replica_set *r, const struct replica_begin *b)
         .replicas = b->replicas,
         .isr = b->isr,
         .elr = b->elr,
+        .base = b->base,
         .maximal = b->isr,
         .end = b->end,
         .written = b->written,
         .high_watermark = b->high_watermark < b->end ? b->high_watermark : b->end,
     };
+    if (r->base.holders == 0)
+        r->base.holders = replica_set_configured(r);
+    r->holders = r->base.holders;
     for (uint32_t i = 0; i < b->replicas.count; i++) {
-        struct replica_follower f = {.id = b->replicas.id[i], .broker_epoch = -1};
+        struct replica_follower f = {.id = b->replicas.id[i], .broker_epoch = -1, .mirrored = -1};
         if (f.id == b->self)
             continue;
         replica_follower_reset(&f);
@@ -218,6 +313,7 @@ bool replica_set_registered(struct replica_set *r, const struct replica_registra
     if (f == NULL)
         return false;
     f->broker_epoch = g->broker_epoch;
+    f->mirrored = -1;
     if (RULE_HOLDS(RULE_RESET))
         replica_follower_reset(f);
     else
@@ -357,7 +453,8 @@ static void replica_set_eligible(const struct replica_set *r, struct replica_cha
     ASSERT(c->isr.count > 0);
     ASSERT(replica_ids_has(&c->isr, r->self));
     c->elr.count = 0;
-    if (c->isr.count >= replica_set_minimum(r) || !RULE_HOLDS(RULE_ELIGIBLE))
+    if ((c->isr.count >= replica_set_minimum(r) && replica_base_allows(&c->base, &c->isr)) ||
+        !RULE_HOLDS(RULE_ELIGIBLE))
         return;
     c->elr = r->elr;
     replica_ids_add_all(&c->elr, &r->isr);
@@ -380,10 +477,13 @@ bool replica_set_propose(struct replica_set *r, struct replica_time time,
         return false;
     for (uint32_t i = 0; i < r->follower_count; i++)
         wanted |= replica_set_place(r, &r->followers[i], time, &c);
+    wanted |= replica_set_rebase(r, &c);
     replica_set_eligible(r, &c);
     if (!wanted && !r->doubtful)
         return false;
     replica_ids_add_all(&r->maximal, &c.isr);
+    if (c.base.holders > r->holders)
+        r->holders = c.base.holders;
     r->change = c;
     r->asked = true;
     *out = c;
@@ -398,6 +498,7 @@ static bool replica_set_settle(struct replica_set *r)
     r->asked = false;
     r->doubtful = false;
     r->maximal = r->isr;
+    r->holders = r->base.holders;
     for (uint32_t i = 0; i < r->follower_count; i++) {
         if (!replica_set_striking(r, r->followers[i].id))
             r->followers[i].strike = false;
@@ -419,6 +520,7 @@ bool replica_set_committed(struct replica_set *r, int64_t revision, int64_t now_
     r->revision = revision;
     r->isr = r->change.isr;
     r->elr = r->change.elr;
+    r->base = r->change.base;
     f = r->change.joiner >= 0 ? replica_set_find(r, r->change.joiner) : NULL;
     if (f != NULL) { /* it has the time of any member to catch up with the end */
         f->caught_up_ms = now_ms;
@@ -431,8 +533,10 @@ void replica_set_refused(struct replica_set *r)
 {
     ASSERT(r->asked);
     r->asked = false;
-    if (!r->doubtful)
+    if (!r->doubtful) {
         r->maximal = r->isr;
+        r->holders = r->base.holders;
+    }
     replica_set_check(r);
 }
 
@@ -453,6 +557,8 @@ bool replica_set_adopt(struct replica_set *r, const struct replica_change *recor
     r->revision = record->revision;
     r->isr = record->isr;
     r->elr = record->elr;
+    if (record->base.holders > 0)
+        r->base = record->base;
     return replica_set_settle(r);
 }
 
@@ -476,6 +582,7 @@ void replica_set_check(const struct replica_set *r)
     ASSERT(r->follower_count == r->replicas.count - 1);
     ASSERT(r->high_watermark >= 0 && r->high_watermark <= r->end); /* R2 */
     ASSERT(r->end <= r->written && r->epoch_start <= r->written);
+    ASSERT(r->base.holders <= r->holders && r->holders <= r->replicas.count); /* R5 */
     replica_set_check_sets(r);
     for (uint32_t i = 0; i < r->follower_count; i++) {
         const struct replica_follower *f = &r->followers[i];

@@ -34,6 +34,7 @@
  *   R2 the high watermark is at most the own end and never moves back
  *   R3 the maximal set holds the in-sync set, and is equal to it when no change is open
  *   R4 a follower that counts, counts by a pull with its registered broker epoch
+ *   R5 what promotions go by is no more than the leader obeys, and than there are replicas
  *
  * Failures: none. What a follower says wrongly is a verdict.
  */
@@ -57,6 +58,25 @@ void replica_ids_remove(struct replica_ids *s, int32_t id);
 /* The same members, in whatever order. */
 bool replica_ids_same(const struct replica_ids *a, const struct replica_ids *b);
 
+/* What promotions go by, beside the replicas; kept in the record. A candidate wants the promises of
+ * so many that they meet any `holders` replicas. Only what is true may be written there, and what
+ * was true for another record holds for those who have not heard of the change:
+ *   - it rises with the in-sync set, whose members have all that was acknowledged
+ *   - min.insync.replicas is lowered: `holders` falls at once, and what was valid stays in `before`
+ *   - a replica is added: the replicas without it stay in `before`
+ *   - `before` goes when so many of its replicas have mirrored the record that any candidate of the
+ *     old one meets one of them: it takes the newest records of its voters before it decides
+ * Until then what is acknowledged is right for both. */
+struct replica_base {
+    uint32_t holders;          /* nothing acknowledged had fewer; 0: not written down */
+    uint32_t before_holders;   /* of `before`; 0: none */
+    struct replica_ids before; /* some candidate may go by these; none: nobody can */
+};
+/* These in-sync replicas are enough to acknowledge by. */
+bool replica_base_allows(const struct replica_base *b, const struct replica_ids *isr);
+/* A broker is gone for good. */
+void replica_base_drop(struct replica_base *b, int32_t id);
+
 struct replica_follower {
     int32_t id;
     bool strike;          /* leaves the sets before its registration is answered */
@@ -65,6 +85,7 @@ struct replica_follower {
     int64_t told;         /* its end by the last pull; -1: none */
     int64_t counted;      /* the same, once it stands on this leader's epoch; -1 */
     int64_t wanted;       /* the offset it asked for last; -1 */
+    int64_t mirrored;     /* it has the cluster's records up to this revision; -1 */
     int64_t pulled_ms;
     int64_t caught_up_ms; /* it had all that the leader had then */
     int64_t mark_end;     /* the leader's end at mark_ms: when it has that, it was caught up then */
@@ -76,6 +97,7 @@ struct replica_follower {
 struct replica_change {
     struct replica_ids isr;
     struct replica_ids elr;
+    struct replica_base base;
     int64_t revision;     /* of the record as it is */
     int32_t joiner;       /* who comes in; -1: nobody */
     int64_t broker_epoch; /* it must be registered with still; -1 */
@@ -90,7 +112,9 @@ struct replica_set {
     struct replica_ids replicas;
     struct replica_ids isr; /* committed */
     struct replica_ids elr;
+    struct replica_base base;
     struct replica_ids maximal;   /* isr and all who may have been added */
+    uint32_t holders;             /* the most that the record may say */
     bool asked;                   /* `change` is being written */
     bool doubtful;                /* one before it may have been written, or may be yet */
     struct replica_change change; /* while asked */
@@ -110,15 +134,17 @@ struct replica_begin {
     struct replica_ids replicas;
     struct replica_ids isr;
     struct replica_ids elr;
-    int64_t end;            /* counted */
-    int64_t written;        /* the leader's epoch starts here */
-    int64_t high_watermark; /* as far as it is known; what is above `end` is dropped */
+    struct replica_base base; /* holders 0: as configured */
+    int64_t end;              /* counted */
+    int64_t written;          /* the leader's epoch starts here */
+    int64_t high_watermark;   /* as far as it is known; what is above `end` is dropped */
     int64_t now_ms;
 };
 /* Forgets all about followers; each registers (or is said to be registered) first. */
 void replica_set_begin(struct replica_set *r, const struct replica_begin *b);
 
-/* How many in-sync replicas are the minimum: no more than there are replicas. */
+/* How many in-sync replicas are the minimum: as configured, but no more than there are replicas,
+ * and no fewer than a candidate counts on. */
 uint32_t replica_set_minimum(const struct replica_set *r);
 /* So many, this one included, have pulled in this epoch that no other broker was promoted before
  * they did. A leader that starts again in its term cannot know that by itself. */
@@ -132,6 +158,10 @@ struct replica_ends {
 };
 /* The own ends; they do not move back. True when the high watermark moved. */
 bool replica_set_own_end(struct replica_set *r, struct replica_ends ends);
+/* It has mirrored the cluster's records up to this revision of the leader. */
+void replica_set_mirrored(struct replica_set *r, int32_t id, int64_t revision);
+/* Enough are in sync by the configuration, but a candidate might not know of the last change. */
+bool replica_set_unheard(const struct replica_set *r);
 /* min.insync.replicas is another. True when the high watermark moved. */
 bool replica_set_min_insync(struct replica_set *r, uint32_t min_insync);
 
@@ -168,10 +198,10 @@ enum replica_verdict replica_set_judge(const struct replica_set *r, const struct
 /* A pull that was taken and agrees with the log. True when the high watermark moved. */
 bool replica_set_pulled(struct replica_set *r, const struct replica_pull *p, int64_t now_ms);
 
-/* The next change of the in-sync set, if one is wanted: who is struck out, who leaves (not caught
- * up for `lag_max_ms`), one who joins. It is under way then; tell how it went by one of the three
- * below. After `unknown` a change is always wanted, be it none but in its revision: whichever of
- * the two is written first, the other is refused. */
+/* The next change of the record, if one is wanted: who is struck out, who leaves (not caught up for
+ * `lag_max_ms`), one who joins; what promotions go by. It is under way then; tell how it went by
+ * one of the three below. After `unknown` a change is always wanted, be it none
+ * but in its revision: whichever of the two is written first, the other is refused. */
 struct replica_time {
     int64_t now_ms;
     int64_t lag_max_ms; /* replica.lag.time.max.ms */

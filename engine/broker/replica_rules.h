@@ -15,10 +15,12 @@
  *   RULE_RESET        replica   a registration takes back what was counted (KIP-903)
  *   RULE_STRIKE       replica   who lost records leaves the sets before it is registered
  *   RULE_ELIGIBLE     replica   who leaves a set that falls under the minimum stays eligible
+ *   RULE_HOLDERS      replica   promotions go by what is true of all that was acknowledged, and not
+ *                               by min.insync.replicas as it is now
  *   RULE_REACHED      replica   a follower counts once its log stands on this leader's epoch
  *   RULE_TERM_ONCE    election  a term is accepted once, and no smaller one after it
  *   RULE_SLOT         election  two candidates never choose the same term
- *   RULE_QUORUM       election  promises of replicas - min.insync.replicas + 1
+ *   RULE_QUORUM       election  promises of replicas - holders + 1
  *   RULE_INTACT       election  the promise of one that lost records does not count
  *   RULE_GREATEST     election  of the logs that reached the greatest epoch, the longest wins
  *   RULE_RESUME       election  a leader that lost records does not go on by itself
@@ -51,7 +53,8 @@
 #define RULE_SYNCED       (1u << 16)
 #define RULE_CUT          (1u << 17)
 #define RULE_AGREE        (1u << 18)
-#define RULE_COUNT        19
+#define RULE_HOLDERS      (1u << 19)
+#define RULE_COUNT        20
 
 #ifdef KAURI_REPLICA_RULES
 extern unsigned replica_rules_off;

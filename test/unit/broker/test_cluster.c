@@ -74,7 +74,8 @@ static void sample(enum kind kind, struct buf *out)
                                 .leader_epoch = 4097,
                                 .replicas = {3, {1, 2, 0}},
                                 .isr = {1, {1}},
-                                .elr = {1, {2}}};
+                                .elr = {1, {2}},
+                                .base = {.holders = 2, .before_holders = 2, .before = {2, {1, 0}}}};
     struct cluster_vote vote = {8, -1, 77};
     struct cluster_seat seat = {.folder = {9}, .boot = {8}, .unclean = true, .told = -1};
     struct catalog_topic topic = {.id = {1}, .partitions = 3, .replication = 2, .spread = true};
@@ -183,6 +184,21 @@ START_TEST(foreign_bytes)
 }
 END_TEST
 
+/* A record of the first version says nothing of what promotions go by, and stays what it is. */
+START_TEST(part_of_version_1)
+{
+    static const uint8_t bytes[] = {1, 1, 0, 0, 0, 1, 16, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0};
+    struct buf out = {0};
+    struct cluster_part p;
+    ck_assert_int_eq(cluster_part_decode(slice_of(bytes, sizeof bytes), &p), 0);
+    ck_assert(p.leader == 1 && p.leader_epoch == 4097 && p.base.holders == 0);
+    cluster_part_encode(&p, &out);
+    ck_assert_uint_eq(out.size, sizeof bytes);
+    ck_assert_mem_eq(out.p, bytes, sizeof bytes);
+    buf_deinit(&out);
+}
+END_TEST
+
 START_TEST(parts_that_cannot_be)
 {
     struct cluster_part good = {
@@ -201,6 +217,19 @@ START_TEST(parts_that_cannot_be)
     ck_assert_ptr_nonnull(cluster_part_fault(&p));
     p = good;
     p.leader_epoch = -1;
+    ck_assert_ptr_nonnull(cluster_part_fault(&p));
+    p = good;
+    p.base = (struct replica_base){.holders = 1, .before_holders = 2, .before = {2, {1, 2}}};
+    ck_assert_ptr_null(cluster_part_fault(&p));
+    p.base.holders = 0;
+    ck_assert_ptr_nonnull(cluster_part_fault(&p));
+    p.base.holders = 3;
+    ck_assert_ptr_nonnull(cluster_part_fault(&p));
+    p.base = (struct replica_base){.holders = 1, .before_holders = 3, .before = {2, {1, 2}}};
+    ck_assert_ptr_nonnull(cluster_part_fault(&p));
+    p.base = (struct replica_base){.holders = 1, .before = {2, {1, 2}}};
+    ck_assert_ptr_nonnull(cluster_part_fault(&p));
+    p.base = (struct replica_base){.holders = 1, .before_holders = 1, .before = {1, {7}}};
     ck_assert_ptr_nonnull(cluster_part_fault(&p));
     p = (struct cluster_part){.leader = -1};
     ck_assert_ptr_nonnull(cluster_part_fault(&p));
@@ -289,6 +318,7 @@ int main(void)
     TCase *c = tcase_create("cluster");
     tcase_add_test(c, there_and_back);
     tcase_add_test(c, foreign_bytes);
+    tcase_add_test(c, part_of_version_1);
     tcase_add_test(c, parts_that_cannot_be);
     tcase_add_test(c, keys);
     tcase_add_test(c, epochs);

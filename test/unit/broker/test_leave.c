@@ -247,6 +247,37 @@ START_TEST(force_and_back)
 }
 END_TEST
 
+/* Two of three are gone for good, and the minimum is lowered: they could be promoted without 1 for
+ * all it knows, until both have left. */
+START_TEST(lowered_and_gone)
+{
+    struct world_leave second = {.id = 2, .force = true}, third = {.id = 3, .force = true};
+    struct rig_admin a;
+    world_set(&w, "replica.lag.time.max.ms", "1500");
+    three("2");
+    world_kill(&w, 2);
+    world_kill(&w, 3);
+    world_run(&w, 4000);
+    rig_admin_init(&a, BROKER_TOPIC_ALTER, "t");
+    rig_admin_config(&a, "min.insync.replicas", "1");
+    rig_admin_start(&w.nodes[1].rig, &a);
+    world_run(&w, 8000);
+    ck_assert_uint_eq(a.done, 1);
+    ck_assert_ptr_nonnull(strstr(w.nodes[1].rig.line, "cluster leave --broker-id N --force"));
+    ck_assert_uint_eq(record(1, "t")->base.holders, 1);
+    ck_assert_uint_eq(record(1, "t")->base.before_holders, 2);
+    ck_assert(!replica_set_acks_allowed(&world_part(&w, 1, "t")->replica->set));
+    ck_assert_msg(world_leave(&w, 1, second) == BROKER_OK, "%s", w.said);
+    world_run(&w, 2000);
+    ck_assert_uint_eq(record(1, "t")->replicas.count, 2);
+    ck_assert(!replica_set_acks_allowed(&world_part(&w, 1, "t")->replica->set));
+    ck_assert_msg(world_leave(&w, 1, third) == BROKER_OK, "%s", w.said);
+    world_run(&w, 2000);
+    put(1, "t", 10, 10);
+    ck_assert_uint_eq(record(1, "t")->base.before.count, 0);
+}
+END_TEST
+
 static void never(struct broker_leave_request *r)
 {
     ck_assert_int_ne(r->status, BROKER_OK);
@@ -298,6 +329,7 @@ int main(void)
     tcase_add_test(tc, stays_left_after_a_restart);
     tcase_add_test(tc, refused);
     tcase_add_test(tc, too_few_in_sync);
+    tcase_add_test(tc, lowered_and_gone);
     tcase_add_test(tc, force_and_back);
     tcase_add_test(tc, goes_on_after_a_restart);
     suite_add_tcase(suite, tc);

@@ -23,7 +23,7 @@ static struct replica_ids ids(int32_t a, int32_t b, int32_t c)
 }
 
 /* `end` records, all counted, at epoch start 10. */
-static void begin(struct replica_ids isr, uint32_t min_insync)
+static void begin_on(struct replica_ids isr, uint32_t min_insync, struct replica_base base)
 {
     struct replica_begin b = {.self = 1,
                               .min_insync = min_insync,
@@ -31,6 +31,7 @@ static void begin(struct replica_ids isr, uint32_t min_insync)
                               .revision = 1,
                               .replicas = ids(1, 2, 3),
                               .isr = isr,
+                              .base = base,
                               .end = 10,
                               .written = 10,
                               .high_watermark = 4,
@@ -41,6 +42,11 @@ static void begin(struct replica_ids isr, uint32_t min_insync)
         ck_assert(replica_set_registered(&set, &g));
     }
     ck_assert_int_eq(set.epoch_start, 10);
+}
+
+static void begin(struct replica_ids isr, uint32_t min_insync)
+{
+    begin_on(isr, min_insync, (struct replica_base){0});
 }
 
 static struct replica_pull told(int32_t from, int64_t end)
@@ -191,7 +197,7 @@ END_TEST
  * there are replicas. */
 START_TEST(frozen)
 {
-    begin(ids(1, 2, 0), 3);
+    begin_on(ids(1, 2, 0), 3, (struct replica_base){.holders = 1});
     ck_assert(!replica_set_acks_allowed(&set));
     ck_assert(!pulls(2, 10, 1001));
     ck_assert_int_eq(set.high_watermark, 4);
@@ -201,6 +207,83 @@ START_TEST(frozen)
     begin(ids(1, 2, 3), 7);
     ck_assert_uint_eq(replica_set_minimum(&set), 3);
     ck_assert(replica_set_acks_allowed(&set));
+}
+END_TEST
+
+/* The minimum is raised: obeyed at once, but what is acknowledged already has as few holders as
+ * before until as many are in sync. */
+START_TEST(raised)
+{
+    struct replica_change c;
+    begin_on(ids(1, 0, 0), 1, (struct replica_base){.holders = 1});
+    ck_assert(replica_set_acks_allowed(&set));
+    ck_assert(!proposes(1001, &c));
+    (void)replica_set_min_insync(&set, 2);
+    ck_assert(!replica_set_acks_allowed(&set));
+    ck_assert(!proposes(1001, &c));
+    pulls(2, 10, 1002);
+    ck_assert(proposes(1002, &c));
+    ck_assert(same(c.isr, ids(1, 2, 0)) && c.base.holders == 2 && c.base.before.count == 0);
+    (void)replica_set_min_insync(&set, 1);
+    ck_assert(!replica_set_acks_allowed(&set)); /* it may be written: a candidate counts on two */
+    replica_set_unknown(&set);
+    ck_assert(!replica_set_acks_allowed(&set));
+    (void)replica_set_min_insync(&set, 2);
+    ck_assert(proposes(1002, &c));
+    replica_set_committed(&set, 2, 1002);
+    ck_assert(replica_set_acks_allowed(&set));
+    ck_assert_uint_eq(set.base.holders, 2);
+    ck_assert(!proposes(1003, &c));
+}
+END_TEST
+
+/* It is lowered: the record says so first, and the leader goes by the old one until no candidate
+ * can. */
+START_TEST(lowered)
+{
+    struct replica_change c;
+    begin(ids(1, 0, 0), 2);
+    (void)replica_set_min_insync(&set, 1);
+    ck_assert(!replica_set_acks_allowed(&set));
+    ck_assert(proposes(1001, &c));
+    ck_assert_uint_eq(c.base.holders, 1);
+    ck_assert(c.base.before_holders == 2 && same(c.base.before, ids(1, 2, 3)));
+    replica_set_committed(&set, 2, 1001);
+    ck_assert(!replica_set_acks_allowed(&set));
+    ck_assert(replica_set_unheard(&set));
+    replica_set_mirrored(&set, 3, 1);
+    ck_assert(!proposes(1002, &c));
+    replica_set_mirrored(&set, 3, 2);
+    ck_assert(proposes(1003, &c));
+    ck_assert(c.base.holders == 1 && c.base.before.count == 0);
+    ck_assert(!replica_set_acks_allowed(&set));
+    replica_set_committed(&set, 3, 1003);
+    ck_assert(replica_set_acks_allowed(&set));
+    ck_assert(!replica_set_unheard(&set));
+}
+END_TEST
+
+/* Two replicas that became three: who knows the two only may be promoted alone. A third in sync
+ * does not make up for that. And brokers that are gone for good. */
+START_TEST(grown)
+{
+    struct replica_base base = {.holders = 2, .before_holders = 2, .before = ids(1, 2, 0)};
+    struct replica_change c;
+    begin_on(ids(1, 3, 0), 2, base);
+    ck_assert(!replica_set_acks_allowed(&set));
+    replica_set_mirrored(&set, 3, 1);
+    ck_assert(!proposes(1001, &c));
+    ck_assert(!replica_set_acks_allowed(&set));
+    replica_set_mirrored(&set, 2, 1);
+    ck_assert(proposes(1001, &c));
+    replica_set_committed(&set, 2, 1001);
+    ck_assert(replica_set_acks_allowed(&set));
+    replica_base_drop(&base, 2);
+    ck_assert(base.before_holders == 1 && same(base.before, ids(1, 0, 0)));
+    begin_on(ids(1, 3, 0), 2, base);
+    ck_assert(replica_set_acks_allowed(&set));
+    begin_on(ids(1, 2, 0), 2, (struct replica_base){.holders = 1});
+    ck_assert(proposes(1001, &c) && c.base.holders == 2); /* once it was alone */
 }
 END_TEST
 
@@ -369,6 +452,9 @@ int main(void)
     tcase_add_test(tc, reached);
     tcase_add_test(tc, verdicts);
     tcase_add_test(tc, frozen);
+    tcase_add_test(tc, raised);
+    tcase_add_test(tc, lowered);
+    tcase_add_test(tc, grown);
     tcase_add_test(tc, joins);
     tcase_add_test(tc, joins_after_start);
     tcase_add_test(tc, outcomes);

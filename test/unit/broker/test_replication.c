@@ -244,6 +244,160 @@ START_TEST(deposed_under_load)
 }
 END_TEST
 
+static void set_min(int id, const char *value)
+{
+    struct rig_admin a;
+    rig_admin_init(&a, BROKER_TOPIC_ALTER, "t");
+    rig_admin_config(&a, "min.insync.replicas", value);
+    rig_admin_start(&w.nodes[id].rig, &a);
+    for (int i = 0; a.done == 0 && i < 100; i++)
+        world_run(&w, 10);
+    ck_assert_msg(a.req.status == BROKER_OK, "%s", a.req.message);
+}
+
+/* One record with acks=all: what it is answered. */
+static enum broker_status try_put(int id, uint64_t tag)
+{
+    struct rig_batch b = {.tag = tag};
+    struct rig_produce *p = world_produce(&w, id, "t", -1, &b);
+    for (int i = 0; p->done == 0 && i < 1000; i++)
+        world_run(&w, 20);
+    ck_assert_uint_eq(p->done, 1);
+    enum broker_status s = p->items[0].status;
+    rig_produce_free(p);
+    return s;
+}
+
+/* Acknowledged by 1 alone, and then the minimum is raised: 2 and 3 together, who have heard of
+ * that, do not have it. */
+START_TEST(minimum_raised)
+{
+    world_set(&w, "replica.lag.time.max.ms", "1500");
+    world_start(&w, 1);
+    create(1, "t", "1");
+    world_start(&w, 2);
+    world_start(&w, 3);
+    world_wait_isr(&w, "t", 3, 30000);
+    world_run(&w, 2000);
+    cut(1, true);
+    world_run(&w, 4000);
+    ck_assert_int_eq(put(1, "t", 1), 0);
+    set_min(1, "2");
+    world_run(&w, 500);
+    ck_assert_int_eq(try_put(1, 2), BROKER_NOT_ENOUGH_REPLICAS);
+    for (int other = 2; other <= 3; other++) {
+        w.cut[1][other] = w.cut[other][1] = false;
+        for (int i = 0; i < 30000 && world_part(&w, other, "t")->topic->limits.min_insync < 2; i++)
+            world_run(&w, 1);
+        w.cut[1][other] = w.cut[other][1] = true;
+        ck_assert_int_eq(world_part(&w, other, "t")->topic->limits.min_insync, 2);
+        ck_assert_int_eq(world_part(&w, other, "t")->part->reserved, 0);
+    }
+    world_kill(&w, 1);
+    world_run(&w, 2000);
+    ck_assert_int_eq(world_promote(&w, 2, false), BROKER_NOT_ENOUGH_REPLICAS);
+    cut(1, false);
+    world_start(&w, 1);
+    world_wait_isr(&w, "t", 3, 60000);
+    ck_assert_int_eq(put(1, "t", 2), 1);
+    world_run(&w, 2000);
+    world_kill(&w, 1);
+    enum broker_status s = world_promote(&w, 2, false);
+    ck_assert_msg(s == BROKER_OK, "%d: %s", s, w.said);
+    ck_assert_int_eq(put(2, "t", 3), 2);
+}
+END_TEST
+
+/* Lowered while nobody hears of it: 2 and 3 would be enough for each other, so 1 alone is not
+ * enough yet. Nor after a start. When one of them has heard, it is. */
+START_TEST(minimum_lowered)
+{
+    world_set(&w, "replica.lag.time.max.ms", "1500");
+    world_start(&w, 1);
+    create(1, "t", "2");
+    world_start(&w, 2);
+    world_start(&w, 3);
+    world_wait_isr(&w, "t", 3, 30000);
+    ck_assert_int_eq(put(1, "t", 1), 0);
+    world_run(&w, 2000);
+    cut(1, true);
+    world_run(&w, 4000);
+    set_min(1, "1");
+    world_run(&w, 8000);
+    ck_assert_int_eq(try_put(1, 2), BROKER_NOT_ENOUGH_REPLICAS);
+    ck_assert_msg(strstr(w.nodes[1].rig.line, "--force") != NULL, "%s", w.nodes[1].rig.line);
+    world_kill(&w, 1);
+    world_start(&w, 1);
+    world_run(&w, 10000);
+    ck_assert_int_eq(world_leader(&w), 1);
+    ck_assert_int_eq(try_put(1, 2), BROKER_NOT_ENOUGH_REPLICAS);
+    w.cut[1][3] = w.cut[3][1] = false;
+    world_run(&w, 5000);
+    world_kill(&w, 3); /* in sync it would be one more */
+    world_run(&w, 8000);
+    ck_assert_int_eq(put(1, "t", 2), 1);
+    ck_assert_uint_eq(world_part(&w, 1, "t")->replica->record.isr.count, 1);
+    world_kill(&w, 1);
+    world_start(&w, 3);
+    cut(3, false);
+    world_run(&w, 1000);
+    ck_assert_int_eq(world_promote(&w, 2, false), BROKER_NOT_ENOUGH_REPLICAS);
+}
+END_TEST
+
+/* 2 may be promoted alone while it knows of two replicas only: until it has heard of the third, it
+ * has what is acknowledged. */
+START_TEST(replicas_grow)
+{
+    world_set(&w, "replica.lag.time.max.ms", "1500");
+    world_start(&w, 1);
+    create(1, "t", "2");
+    world_start(&w, 2);
+    world_wait_isr(&w, "t", 2, 30000);
+    ck_assert_int_eq(put(1, "t", 1), 0);
+    ck_assert_int_eq(put(1, "t", 2), 1);
+    world_run(&w, 2000);
+    w.cut[1][2] = w.cut[2][1] = true;
+    w.cut[2][3] = w.cut[3][2] = true;
+    world_start(&w, 3);
+    world_run(&w, 10000);
+    const struct cluster_part *c = &world_part(&w, 1, "t")->replica->record;
+    ck_assert_uint_eq(c->replicas.count, 3);
+    ck_assert(replica_ids_has(&c->isr, 3) && !replica_ids_has(&c->isr, 2));
+    ck_assert_int_eq(try_put(1, 3), BROKER_NOT_ENOUGH_REPLICAS);
+    ck_assert_int_eq(world_promote(&w, 2, false), BROKER_OK);
+    cut(2, false);
+    world_wait_isr(&w, "t", 3, 60000);
+    ck_assert_int_eq(put(2, "t", 3), 2);
+}
+END_TEST
+
+static bool knows_of_three(int id)
+{
+    const struct bpart *p = world_part(&w, id, "t");
+    return p != NULL && p->replica != NULL && p->replica->record.replicas.count == 3;
+}
+
+/* Two that are new do not have what the first had before they came. */
+START_TEST(new_ones_alone)
+{
+    world_start(&w, 1);
+    create(1, "t", "1");
+    ck_assert_int_eq(put(1, "t", 1), 0);
+    set_min(1, "2");
+    world_start(&w, 2);
+    world_start(&w, 3);
+    for (int i = 0; i < 30000 && !knows_of_three(1); i++)
+        world_run(&w, 1);
+    ck_assert_uint_eq(world_part(&w, 1, "t")->replica->record.isr.count, 1);
+    ck_assert_uint_eq(world_part(&w, 1, "t")->replica->record.base.holders, 1);
+    for (int i = 0; i < 30000 && !(knows_of_three(2) && knows_of_three(3)); i++)
+        world_run(&w, 1);
+    world_wait_isr(&w, "t", 3, 30000);
+    ck_assert_uint_eq(world_part(&w, 1, "t")->replica->record.base.holders, 2);
+}
+END_TEST
+
 /* A clean stop waits for calls that are out, and sleeps while it does. */
 START_TEST(clean_stops)
 {
@@ -674,6 +828,10 @@ int main(void)
     tcase_add_test(c, too_few);
     tcase_add_test(c, hand_over);
     tcase_add_test(c, deposed_under_load);
+    tcase_add_test(c, minimum_raised);
+    tcase_add_test(c, minimum_lowered);
+    tcase_add_test(c, replicas_grow);
+    tcase_add_test(c, new_ones_alone);
     tcase_add_test(c, clean_stops);
     tcase_add_test(c, newest_records);
     tcase_add_test(c, whole_leader);
