@@ -92,7 +92,8 @@ static void sim_judge_readable(struct sim *s, int leader, int64_t mark)
         if (p != NULL && (s->setup.os ? p->part->written : p->part->durable) < mark)
             holders--;
     }
-    if (holders < s->setup.min_insync)
+    struct bpart *led = sim_part(s, leader);
+    if (holders < (s->setup.changes ? led->replica->record.base.holders : s->setup.min_insync))
         sim_fault(s, "J6 readable to %lld at broker %d, and %u hold that", (long long)mark, leader,
                   holders);
 }
@@ -286,13 +287,29 @@ void sim_promote(struct sim *s, int node, bool force)
     broker_promote_request(sim_broker(s, node), &s->promote);
 }
 
+/* Asks `node`, which may not lead (any more), and does not wait. */
+void sim_change(struct sim *s, int node, unsigned min_insync)
+{
+    bool waits =
+        s->changing != 0 && s->change.done == 0 && s->w.nodes[s->changing].life == s->change_life;
+    if (waits || node == 0 || !s->w.nodes[node].up || s->w.paused[node])
+        return;
+    sim_note(s, "min.insync.replicas %u, at %d", min_insync, node);
+    s->changes++;
+    s->changing = node;
+    s->change_life = s->w.nodes[node].life;
+    rig_admin_init(&s->change, BROKER_TOPIC_ALTER, SIM_TOPIC);
+    rig_admin_config(&s->change, "min.insync.replicas", min_insync == 2 ? "2" : "1");
+    rig_admin_start(&s->w.nodes[node].rig, &s->change);
+}
+
 /* A disk may forget something now: all others that hold records have them still. */
 static bool sim_may_wound(const struct sim *s, int node)
 {
     for (int i = 1; i <= SIM_NODES; i++)
         if (i != node && s->wounded[i])
             return false;
-    return s->setup.min_insync >= 2;
+    return s->setup.min_insync >= 2 && !s->setup.changes;
 }
 
 void sim_down(struct sim *s, int node, bool power)
@@ -395,6 +412,8 @@ static void sim_rough(struct sim *s, int node)
 static void sim_event(struct sim *s)
 {
     int node = 1 + (int)sim_below(s, SIM_NODES), other = 1 + (int)sim_below(s, SIM_NODES);
+    if (s->setup.changes && sim_below(s, 4) == 0)
+        sim_change(s, world_leader(&s->w), 1 + (unsigned)sim_below(s, 2));
     switch (sim_below(s, 13)) {
     case 0:
         sim_down(s, node, false);

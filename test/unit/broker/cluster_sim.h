@@ -12,7 +12,8 @@
  *   J4 what was acknowledged, or is below the high watermark, is on every member of the committed
  *      in-sync set, on the disk where durability=sync
  *   J5 what an idempotent producer sent is in the log once
- *   J6 what is readable is held by min.insync.replicas brokers
+ *   J6 what is readable is held by as many brokers as promotions go by (replica.h, struct
+ *      replica_base): min.insync.replicas, while that is never changed
  *
  * How much may happen at once is bounded by the guarantee (replication.md, acks=all): a power loss
  * with durability=os, or another disk, only where min.insync.replicas is 2, and of one broker until
@@ -39,6 +40,7 @@ struct sim_setup {
     bool power;                    /* power goes */
     bool wipes;                    /* disks are replaced */
     bool force;                    /* promotions by force */
+    bool changes;                  /* min.insync.replicas is 1 or 2, now and then the other */
     bool quiet;                    /* no lost, late or repeated calls, no pauses, no stops */
     unsigned busy;                 /* of 1,000 steps in which something happens; 0: 333 */
     void (*script)(struct sim *s); /* instead of steps; NULL: none */
@@ -75,7 +77,10 @@ struct sim {
     bool wounded[WORLD_NODES + 1];
     struct broker_promote_request promote;
     int promoting; /* the node that was asked; 0: none */
-    bool lost;     /* a promotion by force: what was promised before is void */
+    struct rig_admin change;
+    uint64_t change_life; /* of the node that was asked to change the topic */
+    int changing;         /* likewise: that node; 0: none */
+    bool lost;            /* a promotion by force: what was promised before is void */
     unsigned step;
     char fault[256]; /* of the judge; "": none */
     /* totals */
@@ -86,6 +91,7 @@ struct sim {
     unsigned kills;
     unsigned cuts; /* of power */
     unsigned wipes;
+    unsigned changes; /* of min.insync.replicas */
 };
 
 /* True: nothing was found. */
@@ -98,6 +104,7 @@ void sim_put(struct sim *s, int node, int acks);
 void sim_down(struct sim *s, int node, bool power);
 void sim_up(struct sim *s, int node);
 void sim_promote(struct sim *s, int node, bool force);
+void sim_change(struct sim *s, int node, unsigned min_insync);
 void sim_links(struct sim *s, int from, int to, bool both);
 void sim_heal(struct sim *s);
 /* What consumers could read there now. */

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/broker/broker_priv.h"
 #include "engine/broker/replica_rules.h"
 #include "test/unit/broker/cluster_sim.h"
 
@@ -87,6 +88,47 @@ static void laggard_alone(struct sim *s)
     world_run(&s->w, 25000);
 }
 
+/* Acknowledged by the leader alone; then the minimum is raised, and the two others hear of that
+ * before they have it. */
+static void raised(struct sim *s)
+{
+    world_run(&s->w, 2000);
+    sim_links(s, 1, 2, true);
+    sim_links(s, 1, 3, true);
+    world_run(&s->w, 4000);
+    puts_some(s, 1);
+    sim_change(s, 1, 2);
+    world_run(&s->w, 1000);
+    for (int other = 2; other <= 3; other++) {
+        const struct bpart *p = world_part(&s->w, other, "t");
+        sim_heal(s);
+        sim_links(s, 1, 5 - other, true);
+        for (int i = 0; i < 30000 && p->topic->limits.min_insync < 2; i++)
+            world_run(&s->w, 1);
+    }
+    sim_down(s, 1, false);
+    sim_heal(s);
+    world_run(&s->w, 2000);
+    sim_promote(s, 2, false);
+    world_run(&s->w, 25000);
+}
+
+/* The minimum is lowered where nobody else hears of it, and the leader goes on alone. */
+static void lowered(struct sim *s)
+{
+    world_run(&s->w, 2000);
+    sim_links(s, 1, 2, true);
+    sim_links(s, 1, 3, true);
+    world_run(&s->w, 4000);
+    sim_change(s, 1, 1);
+    world_run(&s->w, 4000);
+    puts_some(s, 1);
+    world_run(&s->w, 2000);
+    sim_down(s, 1, false);
+    sim_promote(s, 2, false);
+    world_run(&s->w, 25000);
+}
+
 /* Replicas come back to a leader, alone in sync, that goes on under load, with slow disks. */
 static void joins(struct sim *s)
 {
@@ -149,6 +191,14 @@ static const struct lack {
      20},
     {"greatest", RULE_GREATEST, {.min_insync = 2, .lag_ms = 1500, .script = laggard}, 5},
     {"quorum", RULE_QUORUM, {.min_insync = 2, .lag_ms = 1500, .script = laggard_alone}, 5},
+    {"holders, raised",
+     RULE_HOLDERS,
+     {.min_insync = 1, .changes = true, .lag_ms = 1500, .script = raised},
+     5},
+    {"holders, lowered",
+     RULE_HOLDERS,
+     {.min_insync = 2, .changes = true, .lag_ms = 1500, .script = lowered},
+     5},
     {"bug: cuts to its high watermark", RULE_CUT, {.min_insync = 2}, 40},
     {"bug: counts before its sync", RULE_SYNCED, {.seed = 34, .min_insync = 2, .power = true}, 200},
     {"bug: no epoch in pulls",

@@ -22,6 +22,7 @@ static struct sim_setup weather(uint64_t seed)
     struct random r;
     random_init(&r, seed);
     return (struct sim_setup){.seed = seed,
+                              .changes = seed % 3 == 0,
                               .min_insync = random_below(&r, 3) == 0 ? 1 : 2,
                               .os = random_below(&r, 2) == 0,
                               .power = true,
@@ -36,12 +37,12 @@ static void one(uint64_t seed)
     bool well = sim_run(&sim, &s);
     if (getenv("RIG_LOG") != NULL || sim.forced > 0 || !well)
         (void)fprintf(stderr,
-                      "seed %llu (%s, min %u%s%s): %llu acked, %u promotions, %u kills, %u cuts, "
+                      "seed %llu (%s, min %u%s%s%s): %llu acked, %u promotions, %u kills, %u cuts, "
                       "%u wipes, %u forced; %s\n",
                       (unsigned long long)seed, s.os ? "os" : "sync", s.min_insync,
-                      s.wipes ? ", wipes" : "", s.force ? ", force" : "",
-                      (unsigned long long)sim.acks, sim.promotes, sim.kills, sim.cuts, sim.wipes,
-                      sim.forced, sim.fault);
+                      s.changes ? " and changed" : "", s.wipes ? ", wipes" : "",
+                      s.force ? ", force" : "", (unsigned long long)sim.acks, sim.promotes,
+                      sim.kills, sim.cuts, sim.wipes, sim.forced, sim.fault);
     ck_assert_msg(well, "seed %llu: %s", (unsigned long long)seed, sim.fault);
 }
 
