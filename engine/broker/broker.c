@@ -332,10 +332,10 @@ static void broker_stop_step(struct broker *b)
         b->stopped = b->dead;
         return;
     }
+    if (b->checkpointed && !broker_node_stop(b))
+        return;
     if (!b->checkpointed) {
         broker_stop_checkpoints(b);
-    } else if (!broker_node_stop(b)) {
-        return;
     } else if (!b->meta_checkpointed) {
         b->meta_checkpointed = true;
         broker_stop_checkpoint(&b->meta_part, false);

@@ -223,10 +223,10 @@ void broker_follow_reach(struct broker_follow *f)
     }
     free(f->reach_parts);
     free(f->reach_epochs);
-    f->reach_parts = calloc(count, sizeof(struct bpart *));
-    f->reach_epochs = calloc(count, sizeof *f->reach_epochs);
+    f->reach_parts = calloc(count + 1, sizeof(struct bpart *));
+    f->reach_epochs = calloc(count + 1, sizeof *f->reach_epochs);
     ASSERT(f->reach_parts != NULL && f->reach_epochs != NULL);
-    struct buf *keys = calloc(count, sizeof *keys), *values = calloc(count, sizeof *values);
+    struct buf *keys = calloc(count + 1, sizeof *keys), *values = calloc(count + 1, sizeof *values);
     ASSERT(keys != NULL && values != NULL);
     for (f->reach_count = 0; !list_empty(&f->reaching); f->reach_count++) {
         struct list *n = list_pop(&f->reaching);

@@ -104,8 +104,9 @@ static bool coord_same(const struct coord_record *r, struct slice value)
         return value.p == NULL;
     ASSERT(r->key.size > 0);
     ASSERT(r->revision >= 0 || r->pending > 0);
-    return r->pending == 0 && (r->value.p == NULL) == (value.p == NULL) &&
-           slice_equal(r->value, value);
+    if (r->value.p == NULL || value.p == NULL)
+        return r->pending == 0 && r->value.p == value.p;
+    return r->pending == 0 && slice_equal(r->value, value);
 }
 
 /* Records of ours that a whole answer does not name. */

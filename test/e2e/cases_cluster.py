@@ -79,8 +79,11 @@ def case_fail_over_of_two(t):
     caught_up(t, brokers, 2)
     told = status(b, "-p")
     t.check.equal("the other one names the leader", (told["leader"], told["told_by"]), (1, 1))
-    t.check.equal("two replicas", [p["in_sync"] for p in told["partitions"] if p["topic"] == "n"],
-                  [[1, 2]])
+
+    def in_sync():  # as the other one was told, a moment later
+        return [p["in_sync"] for p in status(b, "-p")["partitions"] if p["topic"] == "n"]
+
+    t.check.that("two replicas", harness.wait_for(lambda: in_sync() == [[1, 2]], 10), in_sync())
     source, sender = feed(101, 3000, 600, b, urls)
     whole = b.url
     b.url = urls
