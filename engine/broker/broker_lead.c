@@ -480,6 +480,8 @@ void broker_lead_consider(struct bpart *p)
     struct replica_change change;
     ASSERT(p->topic != NULL);
     ASSERT(r != NULL);
+    if (r->leading && replica_set_awaited_long(&r->set, broker_now(b)))
+        bpart_watermark_moved(p);
     if (!r->leading || r->changing || b->stopping || p->topic->deleting)
         return;
     if (r->set.base.before.count > 0)

@@ -7,6 +7,9 @@
 #include "engine/base/assert.h"
 #include "engine/broker/replica_rules.h"
 
+#define REPLICA_AWAIT_MS       1000
+#define REPLICA_AWAIT_AGAIN_MS 5000
+
 /* --- sets of ids --- */
 
 bool replica_ids_has(const struct replica_ids *s, int32_t id)
@@ -208,6 +211,10 @@ static int64_t replica_set_least(const struct replica_set *r)
         if (f != NULL && f->counted < least)
             least = f->counted;
     }
+    const struct replica_follower *near =
+        r->awaited < 0 ? NULL : replica_set_follower(r, r->awaited);
+    if (near != NULL && near->counted < least)
+        least = near->counted;
     ASSERT(least <= r->end);
     return least;
 }
@@ -265,6 +272,8 @@ void replica_set_begin(struct replica_set *r, const struct replica_begin *b)
         .end = b->end,
         .written = b->written,
         .high_watermark = b->high_watermark < b->end ? b->high_watermark : b->end,
+        .awaited = -1,
+        .awaited_ms = -1,
     };
     if (r->base.holders == 0)
         r->base.holders = replica_set_configured(r);
@@ -391,6 +400,26 @@ static bool replica_set_overtaken(const struct replica_set *r, const struct repl
            (!replica_set_counts(r, p) || replica_set_told(p) < f->counted);
 }
 
+/* Beside producers that never pause the high watermark is further on by the time the pull of a
+ * follower far away arrives, each time. Once it is near, it is waited for, as it will be for good
+ * as a member; for a moment only, and not again soon. */
+static void replica_set_await(struct replica_set *r, const struct replica_follower *f,
+                              int64_t now_ms)
+{
+    bool out = !replica_ids_has(&r->isr, f->id) && !f->strike;
+    ASSERT(f->id != r->self);
+    if (r->awaited == f->id && !out)
+        r->awaited = -1;
+    if (r->awaited >= 0 || !out || f->counted < r->epoch_start || f->counted >= r->high_watermark)
+        return;
+    if (now_ms - f->caught_up_ms > REPLICA_AWAIT_MS ||
+        (r->awaited_ms >= 0 && now_ms - r->awaited_ms < REPLICA_AWAIT_AGAIN_MS))
+        return;
+    r->awaited = f->id;
+    r->awaited_ms = now_ms;
+    ASSERT(replica_set_follower(r, r->awaited) == f);
+}
+
 bool replica_set_pulled(struct replica_set *r, const struct replica_pull *p, int64_t now_ms)
 {
     struct replica_follower *f = replica_set_find(r, p->from);
@@ -404,6 +433,17 @@ bool replica_set_pulled(struct replica_set *r, const struct replica_pull *p, int
     f->pulled_epoch = p->broker_epoch;
     f->pulled_ms = now_ms;
     replica_set_caught_up(r, f, now_ms);
+    replica_set_await(r, f, now_ms);
+    return replica_set_advance(r);
+}
+
+bool replica_set_awaited_long(struct replica_set *r, int64_t now_ms)
+{
+    ASSERT(now_ms >= 0);
+    if (r->awaited < 0 || now_ms - r->awaited_ms < REPLICA_AWAIT_MS)
+        return false;
+    r->awaited = -1;
+    ASSERT(r->high_watermark <= r->end);
     return replica_set_advance(r);
 }
 

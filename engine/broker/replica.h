@@ -121,6 +121,8 @@ struct replica_set {
     int64_t end;                  /* the own counted end */
     int64_t written;              /* the own end, to which followers may read */
     int64_t high_watermark;
+    int32_t awaited;    /* no member, but near: the high watermark waits for it; -1: nobody */
+    int64_t awaited_ms; /* since, or the last time; -1 */
     uint32_t follower_count;
     struct replica_follower followers[REPLICA_COUNT_MAX - 1];
 };
@@ -197,6 +199,9 @@ enum replica_verdict {
 enum replica_verdict replica_set_judge(const struct replica_set *r, const struct replica_pull *p);
 /* A pull that was taken and agrees with the log. True when the high watermark moved. */
 bool replica_set_pulled(struct replica_set *r, const struct replica_pull *p, int64_t now_ms);
+/* The high watermark waits no longer for a follower that did not come near enough in a second. True
+ * when it moved. */
+bool replica_set_awaited_long(struct replica_set *r, int64_t now_ms);
 
 /* The next change of the record, if one is wanted: who is struck out, who leaves (not caught up for
  * `lag_max_ms`), one who joins; what promotions go by. It is under way then; tell how it went by

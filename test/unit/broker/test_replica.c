@@ -441,6 +441,43 @@ START_TEST(strikes)
 }
 END_TEST
 
+/* By the time its pull is here the high watermark is further on, each time: it waits for who is
+ * near, a moment, and then not again soon. */
+START_TEST(near)
+{
+    struct replica_change c;
+    begin(ids(1, 2, 0), 2);
+    grows(20);
+    pulls(2, 20, 1100);
+    ck_assert_int_eq(set.high_watermark, 20);
+    ck_assert(!pulls(3, 15, 1150));
+    ck_assert_int_eq(set.awaited, 3);
+    ck_assert(!proposes(1150, &c));
+    grows(30);
+    ck_assert(!pulls(2, 30, 1200));
+    ck_assert(pulls(3, 22, 1250));
+    ck_assert_int_eq(set.high_watermark, 22);
+    ck_assert(proposes(1250, &c));
+    ck_assert_int_eq(c.joiner, 3);
+    replica_set_committed(&set, 2, 1260);
+    pulls(3, 25, 1300);
+    ck_assert_int_eq(set.awaited, -1);
+    ck_assert_int_eq(set.high_watermark, 25);
+
+    begin(ids(1, 2, 0), 2);
+    grows(20);
+    pulls(2, 20, 1100);
+    pulls(3, 15, 1150);
+    grows(30);
+    ck_assert(!pulls(2, 30, 1200));
+    ck_assert(!replica_set_awaited_long(&set, 2100));
+    ck_assert(replica_set_awaited_long(&set, 2150));
+    ck_assert_int_eq(set.high_watermark, 30);
+    pulls(3, 25, 2200);
+    ck_assert_int_eq(set.awaited, -1);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("replica");
@@ -462,6 +499,7 @@ int main(void)
     tcase_add_test(tc, eligible);
     tcase_add_test(tc, registers);
     tcase_add_test(tc, strikes);
+    tcase_add_test(tc, near);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
