@@ -103,9 +103,7 @@ static void fake_calls_produce(struct fake_server *s, struct fake_session *from,
     a.id = call->id;
     a.answer_case = KAURI__ANSWER__ANSWER_PRODUCE;
     a.produce = &answer;
-    if (s->script.withhold > 0)
-        s->script.withhold--;
-    else
+    if (!s->script.withhold || call->id != s->produced[0].id)
         fake_server_answer(s, from, KAURI__CALL__CALL_PRODUCE, &a, SLICE_NULL);
 }
 

@@ -37,7 +37,7 @@ struct fake_session {
 struct fake_script {
     unsigned swallow[FAKE_KINDS]; /* calls carried out, whose answers' message is lost */
     unsigned ignore[FAKE_KINDS];  /* calls lost on their way here */
-    unsigned withhold;            /* produce calls carried out and never answered */
+    bool withhold; /* the first produce call is carried out and not answered, nor are its repeats */
     unsigned refuse_calls[FAKE_KINDS];
     Kauri__Status refuse_status; /* of refuse_calls and refuse_items */
     unsigned refuse_items;       /* produce items */
@@ -73,8 +73,8 @@ struct fake_server {
     int64_t next_producer;
     unsigned calls[FAKE_KINDS]; /* seen */
     unsigned resyncs;
-    unsigned messages; /* of answers, sent */
-    struct fake_seen produced[FAKE_SEEN_MAX];
+    unsigned messages;                        /* of answers, sent */
+    struct fake_seen produced[FAKE_SEEN_MAX]; /* repeats as well */
     size_t produced_count;
     uint32_t fetch_wait_ms; /* of the last fetch */
     size_t fetch_items;

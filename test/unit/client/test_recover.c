@@ -38,6 +38,19 @@ START_TEST(test_answer_lost)
 }
 END_TEST
 
+/* Calls of produce without their repeats. */
+static size_t distinct(const struct fake_server *s)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < s->produced_count; i++) {
+        size_t k = 0;
+        while (s->produced[k].id != s->produced[i].id)
+            k++;
+        count += k == i;
+    }
+    return count;
+}
+
 /* One answer stays out while those behind it come: no more than five batches lie between the oldest
  * without an answer and the newest, so a broker that starts again still knows it. */
 START_TEST(test_one_unanswered)
@@ -45,18 +58,19 @@ START_TEST(test_one_unanswered)
     struct rig *r = rig_new((struct kauri_options){.linger_ms = 60000, .batch_size = 300});
     fake_server_topic(r->s, "t", 1);
     fake_server_lock(r->s);
-    r->s->script.withhold = 1;
+    r->s->script.withhold = true;
     fake_server_unlock(r->s);
     rig_send_many(r, "t", 0, 400);
     (void)kauri_flush(r->k, 300);
     fake_server_lock(r->s);
-    ck_assert_uint_eq(r->s->produced_count, 5);
+    ck_assert_uint_eq(distinct(r->s), 5);
+    r->s->script.withhold = false;
     fake_server_unlock(r->s);
     fake_server_stop(r->s);
     fake_server_start(r->s);
     ck_assert_int_eq(kauri_flush(r->k, 10000), 0);
     ck_assert_uint_eq(r->failed, 0);
-    ck_assert_uint_eq(rig_partition(r, "t", 0)->duplicates, 1);
+    ck_assert_uint_ge(rig_partition(r, "t", 0)->duplicates, 1);
     rig_check(r, "t");
     rig_free(r);
 }
