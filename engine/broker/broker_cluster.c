@@ -22,6 +22,7 @@
 #include "engine/broker/broker_trouble.h"
 
 #define BROKER_CLUSTER_ASK_MS    500
+#define BROKER_CLUSTER_KEEN_MS   50   /* asked so often in the first second of seeking */
 #define BROKER_CLUSTER_SOON_MS   10   /* something is on its way to the disk */
 #define BROKER_CLUSTER_LONELY_MS 5000 /* a leader whose followers promised a term that has none */
 
@@ -689,7 +690,8 @@ static void broker_cluster_step(struct broker_cluster *c)
     ASSERT(!c->broker->stopping);
     if (now < c->next_ms)
         return;
-    c->next_ms = now + BROKER_CLUSTER_ASK_MS;
+    bool keen = c->role == BROKER_SEEKING && now < c->until_ms - BROKER_CLUSTER_LONELY_MS + 1000;
+    c->next_ms = now + (keen ? BROKER_CLUSTER_KEEN_MS : BROKER_CLUSTER_ASK_MS);
     switch (c->role) {
     case BROKER_ALONE:
     case BROKER_PROMOTING:
@@ -756,6 +758,9 @@ void broker_cluster_stop(struct broker_cluster *c)
     struct ship_link *link = c->broker->env.ship;
     ASSERT(c->broker->cluster == c);
     ASSERT(c->broker->stopping);
+    if (link != NULL)
+        link->cancel(link->ctx);
+    broker_follow_goodbye(c->follow);
     broker_promote_stop(c->promote);
     if (c->role != BROKER_ALONE)
         broker_cluster_to(c, BROKER_SEEKING); /* lets go of everything */
@@ -763,8 +768,6 @@ void broker_cluster_stop(struct broker_cluster *c)
     broker_mend_stop(c->mend);
     broker_pulls_fail_all(c->broker);
     broker_ships_fail_all(c->ships);
-    if (link != NULL)
-        link->cancel(link->ctx);
 }
 
 bool broker_cluster_quiet(const struct broker_cluster *c)

@@ -32,6 +32,7 @@
 
 #define BROKER_FOLLOW_LOST     3 /* calls without an answer, then the leader is sought */
 #define BROKER_FOLLOW_SIZE_MAX (8u << 20)
+#define BROKER_FOLLOW_BYE_MS   1000 /* a stop waits no longer for the leader */
 
 struct broker_follow *broker_follow_new(struct broker *b)
 {
@@ -203,6 +204,34 @@ static void broker_follow_register(struct broker_follow *f)
     f->reg.ctx = f;
     f->reg_out = true;
     broker_follow_send(f, &f->reg);
+}
+
+/* --- the end of it --- */
+
+static void broker_follow_gone(struct ship_call *call)
+{
+    struct broker_follow *f = call->ctx;
+    ASSERT(call->kind == SHIP_REGISTER && call->reg.goodbye);
+    ASSERT(f->bye_out && call == &f->bye);
+    f->bye_out = false;
+    (void)broker_follow_heard(f, call);
+    broker_follow_release(f, call);
+}
+
+void broker_follow_goodbye(struct broker_follow *f)
+{
+    ASSERT(f->broker->stopping);
+    ASSERT(!f->bye_out);
+    if (!f->on || f->fetching || f->broker_epoch < 0)
+        return;
+    broker_ship_fill(f->broker, &f->bye, SHIP_REGISTER);
+    f->bye.reg = (struct ship_register){.goodbye = true};
+    broker_node_self(f->broker, &f->bye.reg.node);
+    f->bye.timeout_ms = BROKER_FOLLOW_BYE_MS;
+    f->bye.done = broker_follow_gone;
+    f->bye.ctx = f;
+    f->bye_out = true;
+    broker_follow_send(f, &f->bye);
 }
 
 /* --- records --- */
@@ -546,7 +575,7 @@ static bool broker_follow_kept(struct broker_follow *f)
 
 void broker_follow_run(struct broker_follow *f)
 {
-    ASSERT(f->out <= BROKER_FOLLOW_PULLS + 3);
+    ASSERT(f->out <= BROKER_FOLLOW_PULLS + 4);
     ASSERT(f->broker->cluster != NULL);
     if (!f->reach_out && !list_empty(&f->reaching))
         broker_follow_reach(f);
@@ -589,7 +618,7 @@ int64_t broker_follow_next_ms(const struct broker_follow *f)
 bool broker_follow_quiet(const struct broker_follow *f)
 {
     bool appending = f->progress.out;
-    ASSERT(f->out <= BROKER_FOLLOW_PULLS + 3);
+    ASSERT(f->out <= BROKER_FOLLOW_PULLS + 4);
     for (size_t i = 0; i < BROKER_FOLLOW_PULLS; i++)
         appending = appending || f->pulls[i].out;
     return f->out == 0 && !appending && !f->putting && !f->reach_out;

@@ -62,6 +62,7 @@ struct broker_follow {
     char native[SHIP_HOST_MAX];
     int64_t broker_epoch; /* -1: not registered */
     struct ship_call reg;
+    struct ship_call bye;
     struct ship_call records;
     int64_t since;
     struct cluster_pages pages; /* answers that were not the last of a listing */
@@ -91,6 +92,7 @@ struct broker_follow {
     bool fetching; /* from a voter: no registration, no records */
     bool mirrored; /* all records of this leader are here */
     bool reg_out;
+    bool bye_out;
     bool records_out;
     bool putting;
     bool reach_out;

@@ -7,6 +7,7 @@
  *   register   a broker says who it is -> who may lack what was counted leaves the sets ->
  *              brokers/<id> is written, its revision is the broker epoch -> answered -> it is
  *              added to the partitions that want another replica
+ *   goodbye    a broker stops: it leaves the in-sync sets at once, and comes back by registering
  *   drop       a broker left (broker_leave.c): the records of its partitions lose it
  *   consider   the set proposes (a joiner, a leaver) -> compare-and-set -> committed
  *
@@ -802,6 +803,25 @@ void broker_lead_register(struct broker_lead *l, struct ship_call *call)
     ASSERT(!list_linked(&call->priv.link));
     ASSERT(call->kind == SHIP_REGISTER);
     list_add_tail(&l->registers, &call->priv.link);
+}
+
+void broker_lead_goodbye(struct broker_lead *l, int32_t id)
+{
+    struct broker_peer *peer = broker_lead_find(l, id);
+    struct broker *b = l->broker;
+    ASSERT(l->leading && peer != NULL);
+    ASSERT(peer->broker_epoch >= 0);
+    peer->broker_epoch = -1;
+    peer->mirrored = -1;
+    broker_log(b, 0, "broker %d stops", id);
+    for (size_t i = 0; i < b->topic_count; i++)
+        for (int32_t k = 0; k < b->sorted[i]->record.partitions; k++) {
+            struct bpart *p = b->sorted[i]->parts[k];
+            if (p->replica == NULL || !p->replica->leading)
+                continue;
+            replica_set_parted(&p->replica->set, id);
+            broker_lead_consider(p);
+        }
 }
 
 /* --- the role --- */

@@ -39,6 +39,8 @@ void broker_lead_end(struct broker_lead *l);
 void broker_lead_run(struct broker_lead *l);
 int64_t broker_lead_next_ms(const struct broker_lead *l);
 bool broker_lead_quiet(const struct broker_lead *l);
+/* A registered broker stops: nobody waits for it any more. */
+void broker_lead_goodbye(struct broker_lead *l, int32_t id);
 /* Takes a SHIP_REGISTER; answers it in a later turn. */
 void broker_lead_register(struct broker_lead *l, struct ship_call *call);
 /* A call of this broker came. NULL: not registered with this process. */
@@ -144,6 +146,8 @@ struct broker_follow *broker_follow_free(struct broker_follow *f);
 /* Follows a leader, or a voter that holds more; term and leader as in the cluster's leader. */
 void broker_follow_begin(struct broker_follow *f);
 void broker_follow_end(struct broker_follow *f);
+/* The broker stops: the leader is told, for a second at most. */
+void broker_follow_goodbye(struct broker_follow *f);
 void broker_follow_run(struct broker_follow *f);
 int64_t broker_follow_next_ms(const struct broker_follow *f);
 bool broker_follow_quiet(const struct broker_follow *f);

@@ -219,14 +219,20 @@ static void broker_ship_lead(struct broker *b, struct ship_call *call)
         return broker_pull(b, call);
     if (candidate)
         return broker_ship_records(b, call);
-    if (broker_role(b) == BROKER_ALONE && call->kind == SHIP_REGISTER && call->term == 0)
+    if (broker_role(b) == BROKER_ALONE && call->kind == SHIP_REGISTER && call->term == 0 &&
+        !call->reg.goodbye)
         return broker_lead_register(broker_lead_of(b), call);
     if (broker_role(b) != BROKER_LEADING || call->term != broker_cluster_term(b))
         return broker_ship_refuse(b, call, BROKER_NOT_LEADER, NULL);
-    if (call->kind == SHIP_REGISTER)
+    if (call->kind == SHIP_REGISTER && !call->reg.goodbye)
         return broker_lead_register(broker_lead_of(b), call);
     if (!broker_ship_registered(b, call))
         return broker_ship_refuse(b, call, BROKER_STALE_BROKER, NULL);
+    if (call->kind == SHIP_REGISTER) {
+        broker_lead_goodbye(broker_lead_of(b), call->from);
+        call->status = BROKER_OK;
+        return broker_ship_done(b, call);
+    }
     if (call->kind == SHIP_ADMIN)
         return broker_forward_serve(b, call);
     if (call->kind == SHIP_RECORDS) {

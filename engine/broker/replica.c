@@ -323,6 +323,7 @@ bool replica_set_registered(struct replica_set *r, const struct replica_registra
         return false;
     f->broker_epoch = g->broker_epoch;
     f->mirrored = -1;
+    f->parted = false;
     if (RULE_HOLDS(RULE_RESET))
         replica_follower_reset(f);
     else
@@ -340,8 +341,21 @@ bool replica_set_striking(const struct replica_set *r, int32_t id)
     ASSERT(id != r->self);
     if (f == NULL || !f->strike)
         return false;
-    ASSERT(f->broker_epoch >= 0);
+    ASSERT(f->broker_epoch >= 0 || f->parted);
     return replica_ids_has(&r->maximal, id) || replica_ids_has(&r->elr, id);
+}
+
+void replica_set_parted(struct replica_set *r, int32_t id)
+{
+    struct replica_follower *f = replica_set_find(r, id);
+    ASSERT(id != r->self);
+    if (f == NULL)
+        return;
+    f->parted = true;
+    f->broker_epoch = -1;
+    f->mirrored = -1;
+    replica_follower_reset(f);
+    replica_set_check(r);
 }
 
 enum replica_verdict replica_set_judge(const struct replica_set *r, const struct replica_pull *p)
@@ -475,7 +489,7 @@ static bool replica_set_place(const struct replica_set *r, const struct replica_
         replica_ids_remove(&c->isr, f->id);
         return replica_set_striking(r, f->id);
     }
-    if (member && time.now_ms - f->caught_up_ms > time.lag_max_ms) {
+    if (member && (f->parted || time.now_ms - f->caught_up_ms > time.lag_max_ms)) {
         replica_ids_remove(&c->isr, f->id);
         return true;
     }

@@ -80,6 +80,7 @@ void replica_base_drop(struct replica_base *b, int32_t id);
 struct replica_follower {
     int32_t id;
     bool strike;          /* leaves the sets before its registration is answered */
+    bool parted;          /* it stopped, and said so: it leaves the in-sync set */
     int64_t broker_epoch; /* registered; -1: it is not */
     int64_t pulled_epoch; /* the broker epoch of its last pull; -1: none in this leader epoch */
     int64_t told;         /* its end by the last pull; -1: none */
@@ -177,6 +178,9 @@ struct replica_registration {
  * both sets: propose until replica_set_striking is false, then answer it. True for a replica. */
 bool replica_set_registered(struct replica_set *r, const struct replica_registration *g);
 bool replica_set_striking(const struct replica_set *r, int32_t id);
+/* It stops: nothing counts of it any more, and it leaves the in-sync set as one that lags does, at
+ * the next propose. Until it is registered again. */
+void replica_set_parted(struct replica_set *r, int32_t id);
 
 struct replica_pull {
     int32_t from;

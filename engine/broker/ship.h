@@ -61,6 +61,8 @@ struct ship_register {
     struct ship_node node;
     bool fresh;   /* the folder holds no partition yet */
     bool unclean; /* the system went down under it: what was not synced is lost */
+    bool goodbye; /* not a registration, but the end of that with the call's broker_epoch: it stops,
+                     and need not be waited for */
     /* results */
     int64_t broker_epoch;
 };

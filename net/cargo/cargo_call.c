@@ -84,6 +84,7 @@ static void cargo_put_register(const struct ship_register *r, struct arena *a, K
     ask->reg->node = node;
     ask->reg->fresh = r->fresh;
     ask->reg->unclean = r->unclean;
+    ask->reg->goodbye = r->goodbye;
     ask->ask_case = KAURI__SHIP_ASK__ASK_REG;
 }
 
@@ -226,6 +227,7 @@ static const char *cargo_get_register(const Kauri__ShipRegister *m, struct ship_
 {
     out->fresh = m->fresh;
     out->unclean = m->unclean;
+    out->goodbye = m->goodbye;
     out->broker_epoch = -1;
     return cargo_get_node(m->node, &out->node);
 }

@@ -256,12 +256,28 @@ static void world_wipe(struct world *w, struct world_broker *b)
     world_lossy(w, b);
 }
 
+/* A clean stop, and the leader may hear of it. */
+static void world_part(struct world *w, struct world_broker *b)
+{
+    if (b->role != WORLD_FOLLOWER || !world_linked(w, b->id, b->leader) || world_chance(w, 500))
+        return;
+    struct world_broker *leader = &w->brokers[b->leader];
+    if (leader->role != WORLD_LEADER || leader->term != b->term ||
+        leader->registered[b->id] != b->broker_epoch)
+        return;
+    world_note(w, "goodbye of %d to %d", b->id, leader->id);
+    leader->registered[b->id] = -1;
+    replica_set_parted(&leader->set, b->id);
+}
+
 void world_crash(struct world *w, struct world_broker *b)
 {
     bool may_lose = (!w->setup.os && !w->setup.wipes) || world_may_lose(w);
     bool power = world_chance(w, 500) && (may_lose || !w->setup.os);
     if (!power && world_chance(w, 600))
         return;
+    if (!power)
+        world_part(w, b);
     b->up = false;
     b->saved_mark = world_chance(w, 500) ? 0 : world_between(w, 0, b->mark);
     if (b->late && world_chance(w, 500))

@@ -268,6 +268,38 @@ static enum broker_status try_put(int id, uint64_t tag)
     return s;
 }
 
+/* A follower that stops says so: acks=all goes on at once, without it. Under min.insync.replicas it
+ * stays eligible. One that is killed is waited for, as long as it may lag. */
+START_TEST(stop_is_told)
+{
+    world_start(&w, 1);
+    create(1, "t", "2");
+    world_start(&w, 2);
+    world_start(&w, 3);
+    world_wait_isr(&w, "t", 3, 30000);
+    const struct bpart_replica *r = world_part(&w, 1, "t")->replica;
+    world_stop(&w, 3);
+    world_run(&w, 100);
+    ck_assert_uint_eq(r->record.isr.count, 2);
+    ck_assert(!replica_ids_has(&r->record.isr, 3));
+    ck_assert_int_eq(try_put(1, 1), BROKER_OK);
+    world_stop(&w, 2);
+    world_run(&w, 100);
+    ck_assert_uint_eq(r->record.isr.count, 1);
+    ck_assert(replica_ids_has(&r->record.elr, 2) && !replica_ids_has(&r->record.elr, 3));
+    ck_assert_int_eq(try_put(1, 2), BROKER_NOT_ENOUGH_REPLICAS);
+    world_start(&w, 3);
+    world_wait_isr(&w, "t", 2, 30000);
+    ck_assert_int_eq(try_put(1, 3), BROKER_OK);
+    world_start(&w, 2);
+    world_wait_isr(&w, "t", 3, 30000);
+    world_kill(&w, 3);
+    world_run(&w, 100);
+    ck_assert_uint_eq(r->record.isr.count, 3);
+    world_wait_isr(&w, "t", 2, 60000);
+}
+END_TEST
+
 /* Acknowledged by 1 alone, and then the minimum is raised: 2 and 3 together, who have heard of
  * that, do not have it. */
 START_TEST(minimum_raised)
@@ -833,6 +865,7 @@ int main(void)
     tcase_add_test(c, replicas_grow);
     tcase_add_test(c, new_ones_alone);
     tcase_add_test(c, clean_stops);
+    tcase_add_test(c, stop_is_told);
     tcase_add_test(c, newest_records);
     tcase_add_test(c, whole_leader);
     tcase_add_test(c, whole_follower);

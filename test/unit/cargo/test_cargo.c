@@ -80,6 +80,7 @@ static void some_register(struct ship_register *r)
     some_text(r->node.rack, SHIP_HOST_MAX);
     r->fresh = random_below(&random_, 2);
     r->unclean = random_below(&random_, 2);
+    r->goodbye = random_below(&random_, 2);
 }
 
 static void some_pull(struct ship_pull *p)
@@ -226,6 +227,7 @@ static void same_call(const struct ship_call *a, const struct ship_call *b)
         ck_assert_int_eq(x->kafka_port, y->kafka_port);
         ck_assert_str_eq(x->rack, y->rack);
         ck_assert(a->reg.fresh == b->reg.fresh && a->reg.unclean == b->reg.unclean);
+        ck_assert_int_eq(a->reg.goodbye, b->reg.goodbye);
     } else if (a->kind == SHIP_RECORDS) {
         ck_assert_int_eq(a->records.since, b->records.since);
         ck_assert_uint_eq(a->records.max_wait_ms, b->records.max_wait_ms);
