@@ -93,12 +93,29 @@ bool broker_gone(const struct broker *b, struct slice name, int64_t *revision)
     return coord_get(b->coord, buf_slice(&key), &value, revision) == 0;
 }
 
-/* node/gone/T for the topics that these changes end: appended to them. `text` holds the bytes. */
-static void broker_mirror_gone(const struct broker *b, struct coord_changes *l, struct buf *text)
+/* Changes of this broker's own that go with the leader's. */
+struct broker_mirror_own {
+    struct coord_changes list; /* sizes only: the text moves as it grows */
+    struct buf text;
+};
+
+static void broker_mirror_add(struct broker_mirror_own *own, const struct buf *key,
+                              const struct buf *value)
 {
-    size_t count = l->count, at = 0;
-    struct coord_changes gone = {0};
-    for (size_t i = 0; i < count; i++) {
+    ASSERT(key->size > 0 && value->size > 0);
+    buf_append(&own->text, key->p, key->size);
+    buf_append(&own->text, value->p, value->size);
+    coord_changes_add(&own->list, slice_of(own->text.p, key->size),
+                      slice_of(own->text.p, value->size));
+    ASSERT(own->list.count > 0);
+}
+
+/* node/gone/T for the topics that these changes end. */
+static void broker_mirror_gone(const struct broker *b, const struct coord_changes *l,
+                               struct broker_mirror_own *own)
+{
+    ASSERT(l->count > 0);
+    for (size_t i = 0; i < l->count; i++) {
         struct slice name = broker_mirror_rest(l->v[i].key, BROKER_MIRROR_TOPICS);
         const struct topic *t = name.p != NULL ? broker_find_topic(b, name) : NULL;
         if (t == NULL || broker_mirror_keeps(t, l->v[i].value))
@@ -110,18 +127,49 @@ static void broker_mirror_gone(const struct broker *b, struct coord_changes *l, 
         struct buf value CLEANUP(buf_deinit) = {0}, key CLEANUP(buf_deinit) = {0};
         broker_gone_key(name, &key);
         catalog_encode(&record, &value);
-        buf_append(text, key.p, key.size);
-        buf_append(text, value.p, value.size);
-        coord_changes_add(&gone, slice_of(text->p, key.size), slice_of(text->p, value.size));
+        broker_mirror_add(own, &key, &value);
     }
-    for (size_t i = 0; i < gone.count; i++) { /* text moves no more */
-        struct slice key = slice_of(text->p + at, gone.v[i].key.size);
-        struct slice value = slice_of(key.p + key.size, gone.v[i].value.size);
+}
+
+/* node/reached/ of what another one leads now, and this broker led: so far the record itself told
+ * that the log stands on the epoch that it led. */
+static void broker_mirror_stood(const struct broker *b, const struct coord_changes *l,
+                                struct broker_mirror_own *own)
+{
+    uint8_t id[16];
+    int32_t index;
+    ASSERT(l->count > 0);
+    for (size_t i = 0; i < l->count; i++) {
+        struct cluster_part record;
+        if (!cluster_part_key_read(l->v[i].key, id, &index) || l->v[i].value.p == NULL)
+            continue;
+        struct topic *t = map_get(&b->ids, slice_of(id, sizeof id));
+        const struct bpart *p = t == NULL ? NULL : broker_find_part(t, index);
+        const struct bpart_replica *r = p == NULL ? NULL : p->replica;
+        if (r == NULL || r->revision < 0 || r->reached < 0 || r->record.leader != b->node_id ||
+            cluster_part_decode(l->v[i].value, &record) != 0 || record.leader == b->node_id)
+            continue;
+        struct buf value CLEANUP(buf_deinit) = {0}, key CLEANUP(buf_deinit) = {0};
+        cluster_reached_key(id, index, &key);
+        buf_append_le32(&value, (uint32_t)r->reached);
+        ASSERT(value.size == 4);
+        broker_mirror_add(own, &key, &value);
+    }
+}
+
+static void broker_mirror_take(struct coord_changes *l, struct broker_mirror_own *own)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < own->list.count; i++) {
+        struct slice key = slice_of(own->text.p + at, own->list.v[i].key.size);
+        struct slice value = slice_of(key.p + key.size, own->list.v[i].value.size);
         at += key.size + value.size;
         coord_changes_add(l, key, value);
     }
-    ASSERT(at == text->size && l->count == count + gone.count);
-    coord_changes_deinit(&gone);
+    ASSERT(at == own->text.size && l->count >= own->list.count);
+    coord_changes_own(l);
+    coord_changes_deinit(&own->list);
+    buf_deinit(&own->text);
 }
 
 static void broker_mirror_done(struct coord_put *put, int result)
@@ -142,7 +190,7 @@ static void broker_mirror_done(struct coord_put *put, int result)
 
 int broker_mirror(struct broker *b, struct broker_mirror *m, const struct coord_changes *from)
 {
-    struct buf text CLEANUP(buf_deinit) = {0};
+    struct broker_mirror_own own = {0};
     ASSERT(m->done != NULL);
     ASSERT(!b->dead && b->coord != NULL);
     for (size_t i = 0; i < from->count; i++)
@@ -158,8 +206,9 @@ int broker_mirror(struct broker *b, struct broker_mirror *m, const struct coord_
         coord_changes_deinit(l);
         return BROKER_MIRROR_SAME;
     }
-    broker_mirror_gone(b, l, &text);
-    coord_changes_own(l);
+    broker_mirror_gone(b, l, &own);
+    broker_mirror_stood(b, l, &own);
+    broker_mirror_take(l, &own);
     b->mirroring = true;
     m->priv.put = (struct coord_put){.done = broker_mirror_done, .ctx = m};
     coord_put(b->coord, &m->priv.put, l, broker_wall(b));

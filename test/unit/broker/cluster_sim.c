@@ -274,6 +274,8 @@ static void sim_promoted(struct broker_promote_request *r)
     sim_note(s, "promotion of %d: status %d, %s", s->promoting, (int)r->status, r->message);
     s->promoting = 0;
     s->promotes += r->status == BROKER_OK;
+    if (r->force && r->status == BROKER_DENIED) /* nothing was changed */
+        s->lost = false;
 }
 
 void sim_promote(struct sim *s, int node, bool force)
@@ -483,7 +485,8 @@ static bool sim_settled(struct sim *s)
     int64_t end = p->part->reserved;
     for (int i = 1; i <= SIM_NODES; i++) {
         struct bpart *q = sim_part(s, i);
-        if (q == NULL || q->part->durable != end || bpart_visible(q) != end)
+        if (q == NULL || bpart_visible(q) != end ||
+            (s->setup.os ? q->part->written : q->part->durable) != end)
             return false;
     }
     return true;

@@ -564,8 +564,7 @@ enum broker_status world_promote(struct world *w, int id, bool force)
     struct broker_promote_request r = {.force = force, .done = world_promoted, .ctx = &done};
     broker_promote_request(w->nodes[id].rig.broker, &r);
     world_until(w, world_is_true, &done, 120000);
-    if (r.status != BROKER_OK)
-        (void)snprintf(w->said, sizeof w->said, "%s", r.message);
+    (void)snprintf(w->said, sizeof w->said, "%s", r.message);
     return r.status;
 }
 

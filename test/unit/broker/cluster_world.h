@@ -50,7 +50,7 @@ struct world {
     size_t page_size; /* of RECORDS; 0: any */
     uint64_t pages;   /* that were not the last */
     uint64_t sent;
-    char said[256]; /* what was said to a promotion that failed, or to a leaving */
+    char said[256]; /* what was said to the last promotion, or leaving */
 };
 
 void world_init(struct world *w, uint64_t seed, int count);

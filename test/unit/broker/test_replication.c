@@ -809,44 +809,6 @@ START_TEST(records_of_a_voter)
 }
 END_TEST
 
-static void told(struct broker_promote_request *r)
-{
-    *(bool *)r->ctx = true;
-}
-
-/* A leader that starts again is promoted while its word that it leads is on its way to the disk. */
-START_TEST(promoted_as_it_resumes)
-{
-    bool done = false;
-    struct broker_promote_request r = {.done = told, .ctx = &done};
-    world_start(&w, 1);
-    create(1, "t", "2");
-    world_start(&w, 2);
-    world_start(&w, 3);
-    world_wait_isr(&w, "t", 3, 30000);
-    put(1, "t", 1);
-    world_kill(&w, 1);
-    world_start(&w, 1);
-    while (!broker_node_settled(w.nodes[1].rig.broker))
-        world_run(&w, 1);
-    w.nodes[1].held = true;
-    for (int i = 0; !broker_cluster_taking(w.nodes[1].rig.broker->cluster); i++) {
-        ck_assert_int_lt(i, 10000);
-        world_run(&w, 1);
-    }
-    broker_promote_request(w.nodes[1].rig.broker, &r);
-    world_run(&w, 1000);
-    ck_assert(!broker_leads(w.nodes[1].rig.broker));
-    w.nodes[1].held = false;
-    for (int i = 0; !done && i < 60000; i++)
-        world_run(&w, 1);
-    ck_assert_msg(done && r.status == BROKER_OK, "%d: %s", r.status, r.message);
-    world_wait_isr(&w, "t", 3, 60000);
-    ck_assert_int_eq(world_leader(&w), 1);
-    ck_assert_int_eq(put(1, "t", 2), 1);
-}
-END_TEST
-
 int main(void)
 {
     Suite *s = suite_create("replication");
@@ -877,7 +839,6 @@ int main(void)
     tcase_add_test(c, watermark_above_end);
     tcase_add_test(c, records_in_pages);
     tcase_add_test(c, records_of_a_voter);
-    tcase_add_test(c, promoted_as_it_resumes);
     suite_add_tcase(s, c);
     return rig_main(s);
 }

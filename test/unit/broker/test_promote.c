@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Promotions where who is promoted lacks something: a replica, the records, the end of a start.
+ */
+#include <check.h>
+#include <stdlib.h>
+
+#include "engine/base/cleanup.h"
+#include "engine/broker/broker_lead.h"
+#include "engine/broker/broker_priv.h"
+#include "test/unit/broker/cluster_world.h"
+
+static struct world w;
+
+static void setup(void)
+{
+    world_init(&w, 1, 3);
+}
+
+static void teardown(void)
+{
+    world_deinit(&w);
+}
+
+static void create(int id, const char *topic, int32_t partitions, int32_t replication)
+{
+    struct rig_admin a;
+    rig_admin_init(&a, BROKER_TOPIC_CREATE, topic);
+    a.req.partitions = partitions;
+    a.req.replication = replication;
+    rig_admin_start(&w.nodes[id].rig, &a);
+    for (int i = 0; a.done == 0 && i < 100; i++)
+        world_run(&w, 10);
+    ck_assert_msg(a.req.status == BROKER_OK, "%s", a.req.message);
+}
+
+/* One record: what it is answered. */
+static enum broker_status put(int id, const char *topic, int32_t partition, int acks)
+{
+    static uint64_t tag;
+    struct rig_batch b = {.tag = ++tag};
+    struct rig_produce *p = rig_produce_new(acks);
+    rig_produce_add(p, topic, partition, &b);
+    rig_produce_start(&w.nodes[id].rig, p);
+    for (int i = 0; p->done == 0 && i < 1000; i++)
+        world_run(&w, 20);
+    ck_assert_uint_eq(p->done, 1);
+    enum broker_status s = p->items[0].status;
+    rig_produce_free(p);
+    return s;
+}
+
+static const struct bpart *part_of(int id, const char *topic, int32_t index)
+{
+    const struct bpart *p =
+        broker_find_part(broker_find_topic(w.nodes[id].rig.broker, slice_str(topic)), index);
+    ck_assert_ptr_nonnull(p);
+    return p;
+}
+
+static const struct cluster_part *record_of(int id, const char *topic, int32_t index)
+{
+    const struct bpart *p = part_of(id, topic, index);
+    ck_assert(p->replica != NULL && p->replica->revision >= 0);
+    return &p->replica->record;
+}
+
+static void told(struct broker_promote_request *r)
+{
+    *(bool *)r->ctx = true;
+}
+
+/* A leader that starts again is promoted while its word that it leads is on its way to the disk. */
+START_TEST(promoted_as_it_resumes)
+{
+    bool done = false;
+    struct broker_promote_request r = {.done = told, .ctx = &done};
+    world_start(&w, 1);
+    create(1, "t", 1, -1);
+    world_start(&w, 2);
+    world_start(&w, 3);
+    world_wait_isr(&w, "t", 3, 30000);
+    ck_assert_int_eq(put(1, "t", 0, -1), BROKER_OK);
+    world_kill(&w, 1);
+    world_start(&w, 1);
+    while (!broker_node_settled(w.nodes[1].rig.broker))
+        world_run(&w, 1);
+    w.nodes[1].held = true;
+    for (int i = 0; !broker_cluster_taking(w.nodes[1].rig.broker->cluster); i++) {
+        ck_assert_int_lt(i, 10000);
+        world_run(&w, 1);
+    }
+    broker_promote_request(w.nodes[1].rig.broker, &r);
+    world_run(&w, 1000);
+    ck_assert(!broker_leads(w.nodes[1].rig.broker));
+    w.nodes[1].held = false;
+    for (int i = 0; !done && i < 60000; i++)
+        world_run(&w, 1);
+    ck_assert_msg(done && r.status == BROKER_OK, "%d: %s", r.status, r.message);
+    world_wait_isr(&w, "t", 3, 60000);
+    ck_assert_int_eq(world_leader(&w), 1);
+    ck_assert_int_eq(put(1, "t", 0, -1), BROKER_OK);
+}
+END_TEST
+
+/* Who led, and dies as soon as it has heard of another leader, is an intact copy still. */
+START_TEST(deposed_and_killed)
+{
+    for (int id = 1; id <= 3; id++)
+        world_start(&w, id);
+    create(1, "t", 1, -1);
+    world_wait_isr(&w, "t", 3, 30000);
+    ck_assert_int_eq(put(1, "t", 0, -1), BROKER_OK);
+    int32_t led = world_part(&w, 1, "t")->replica->reached;
+    ck_assert_int_gt(led, 0);
+    ck_assert_int_eq(world_promote(&w, 2, false), BROKER_OK);
+    for (int i = 0; record_of(1, "t", 0)->leader == 1; i++) {
+        ck_assert_int_lt(i, 10000);
+        world_run(&w, 1);
+    }
+    ck_assert_int_eq(world_part(&w, 1, "t")->replica->reached, led);
+    world_kill(&w, 1);
+    world_start(&w, 1);
+    ck_assert_int_eq(record_of(1, "t", 0)->leader, 2);
+    ck_assert_int_eq(world_part(&w, 1, "t")->replica->reached, led);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("promote");
+    TCase *c = tcase_create("promote");
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_set_timeout(c, 120);
+    tcase_add_test(c, promoted_as_it_resumes);
+    tcase_add_test(c, deposed_and_killed);
+    suite_add_tcase(s, c);
+    return rig_main(s);
+}
