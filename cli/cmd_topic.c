@@ -108,7 +108,7 @@ static void cmd_topic_made(void *ctx, const struct kauri_topic *t)
 {
     struct cmd_topic_made *m = ctx;
     m->partitions = t->partition_count;
-    m->replication = t->replication;
+    m->replication = cmd_topic_replication(t);
 }
 
 static int cmd_topic_create_one(const struct args *a, struct cmd_client *c, const char *name,
@@ -128,7 +128,7 @@ static int cmd_topic_create_one(const struct args *a, struct cmd_client *c, cons
         out_note(&a->out, "%s would be created", name);
         return CMD_DONE;
     }
-    if (kauri_topics(c->k, name, 0, cmd_topic_made, &made) != 0) {
+    if (kauri_topics(c->k, name, KAURI_WITH_PARTITIONS, cmd_topic_made, &made) != 0) {
         out_note(&a->out, "created %s", name);
         return CMD_DONE;
     }

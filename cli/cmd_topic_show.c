@@ -33,8 +33,7 @@ static int64_t cmd_topic_bytes(const struct kauri_topic *t)
     return sum;
 }
 
-/* The replicas there are; what was asked for may be less, or more than there are brokers. */
-static int32_t cmd_topic_replication(const struct kauri_topic *t)
+int32_t cmd_topic_replication(const struct kauri_topic *t)
 {
     size_t most = 0;
     for (int32_t i = 0; t->partitions != NULL && i < t->partition_count; i++)

@@ -584,7 +584,6 @@ static void serve_stop(struct serve *s)
     if (s->kafka != NULL)
         kafka_stop(s->kafka);
     broker_stop(s->broker);
-    serve_cluster_stop(&s->cluster);
 }
 
 static void serve_signal(uv_signal_t *handle, int number)
@@ -716,7 +715,6 @@ static void serve_stop_unstarted(struct serve *s)
     if (s->broker == NULL)
         return;
     broker_stop(s->broker);
-    serve_cluster_stop(&s->cluster);
     while (!broker_stopped(s->broker)) {
         ship_turn(s->cluster.ship);
         work_wait(s->work);

@@ -5,7 +5,7 @@
  *
  *   serve_cluster_open    secret, transport; the folder's cluster, asked of the seeds
  *   turn, flush, next_ms  as told in net/ship/ship.h
- *   serve_cluster_stop    after broker_stop: what is out comes back soon
+ *   serve_cluster_stop    before broker_free: what was asked since the broker stopped comes back
  *   serve_cluster_close   after broker_free
  *
  * A folder made by this start takes the cluster id of whoever answers first, and waits for that as

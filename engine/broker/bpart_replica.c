@@ -116,6 +116,14 @@ bool bpart_confirmed(const struct bpart *p)
     return r == NULL || r->revision < 0 || (r->leading && replica_set_confirmed(&r->set));
 }
 
+bool bpart_alone(const struct bpart *p)
+{
+    const struct bpart_replica *r = p->replica;
+    ASSERT(p->topic != NULL);
+    return r == NULL || r->revision < 0 ||
+           (r->record.replicas.count == 1 && catalog_topic_single(&p->topic->record));
+}
+
 bool bpart_leads(const struct bpart *p)
 {
     ASSERT(p->broker != NULL);

@@ -504,7 +504,7 @@ bool broker_cluster_part_record(const struct broker *b, const struct catalog_top
 {
     const struct broker_cluster *c = b->cluster;
     ASSERT(index >= 0 && topic->partitions > index);
-    if (c == NULL || c->role != BROKER_LEADING || broker_lead_factor(c->lead, topic) < 2)
+    if (c == NULL || c->role != BROKER_LEADING || broker_lead_later(c->lead, topic))
         return false;
     *out = (struct cluster_part){.leader = b->node_id, .leader_epoch = c->epoch};
     broker_lead_choose(c->lead, index, broker_lead_factor(c->lead, topic), &out->replicas);

@@ -119,6 +119,8 @@ uint32_t broker_cluster_term(const struct broker *b);
 const struct cluster_broker *broker_cluster_node(const struct broker *b, size_t at);
 /* What this broker promised last. */
 const struct cluster_vote *broker_cluster_held(const struct broker *b);
+/* The last leader that the records name is this broker. */
+bool broker_cluster_led_last(const struct broker *b);
 /* Clients may change things here. */
 bool broker_leads(const struct broker *b);
 /* A sentence about where the leader is, for refusals. */
@@ -134,6 +136,8 @@ void broker_cluster_record(struct broker *b, struct slice key, struct slice valu
 void bpart_info(const struct bpart *p, struct broker_partition_info *out);
 /* This broker takes appends for it: not replicated and it leads, or it leads this partition. */
 bool bpart_leads(const struct bpart *p);
+/* It has one replica, for now or for good. */
+bool bpart_alone(const struct bpart *p);
 /* The partition came online, its ends moved, or its topic's limits are others. */
 void bpart_advanced(struct bpart *p);
 /* False: a new leader that has not heard of its epoch's start being committed. */
@@ -156,7 +160,7 @@ void bpart_replica_free(struct bpart *p);
 
 /* --- topics --- */
 
-/* The first record of a new partition; false: it has one replica, and none. */
+/* The first record of a new partition; false: it has none yet. */
 bool broker_cluster_part_record(const struct broker *b, const struct catalog_topic *topic,
                                 int32_t index, struct cluster_part *out);
 /* A topic was added or grew: its partitions get the records there are. */

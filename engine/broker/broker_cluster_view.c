@@ -119,6 +119,13 @@ const struct cluster_broker *broker_cluster_node(const struct broker *b, size_t 
     return at < c->node_count ? &c->nodes[at] : NULL;
 }
 
+bool broker_cluster_led_last(const struct broker *b)
+{
+    const struct broker_cluster *c = b->cluster;
+    ASSERT(c->record.term <= CLUSTER_TERM_MAX);
+    return c->record.term > 0 && c->record.id == b->node_id;
+}
+
 const struct cluster_vote *broker_cluster_held(const struct broker *b)
 {
     ASSERT(b->cluster != NULL);

@@ -318,6 +318,13 @@ int32_t broker_lead_factor(const struct broker_lead *l, const struct catalog_top
     return want < have ? want : have;
 }
 
+bool broker_lead_later(const struct broker_lead *l, const struct catalog_topic *t)
+{
+    ASSERT(t->replication >= 1);
+    ASSERT(l->broker != NULL);
+    return broker_lead_factor(l, t) < 2 && !catalog_topic_single(t);
+}
+
 /* Who is registered with a strike leaves the sets; never as the last of them. */
 static void broker_lead_strike(struct cluster_part *record, int32_t id)
 {
@@ -374,7 +381,7 @@ static bool broker_lead_wants(const struct broker_lead *l, const struct bpart *p
     bool fresh = r == NULL || r->revision < 0;
     ASSERT(p->topic != NULL);
     if (fresh) {
-        if (factor < 2)
+        if (broker_lead_later(l, &p->topic->record))
             return false;
         *out = (struct cluster_part){.leader = b->node_id};
         replica_ids_add(&out->replicas, b->node_id);
@@ -421,6 +428,8 @@ static void broker_lead_scan(struct broker_lead *l)
         }
         l->scan = l->scan || (t->busy && !t->deleting);
     }
+    if (l->scan) /* what somebody else is changing: a little later */
+        l->scan_ms = broker_now(b) + BROKER_LEAD_AGAIN_MS;
     l->leaves = l->leaves && (named || l->scan);
     if (m->count > 0)
         broker_lead_many_start(l);

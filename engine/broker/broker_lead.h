@@ -32,6 +32,9 @@ struct broker_lead;
 struct broker_lead *broker_lead_new(struct broker *b);
 /* No change of a record is under way. */
 struct broker_lead *broker_lead_free(struct broker_lead *l);
+/* Its partitions get no record before another broker is there: they are to have more than one
+ * replica, and until then acks=all is refused where min.insync.replicas wants more. */
+bool broker_lead_later(const struct broker_lead *l, const struct catalog_topic *t);
 /* The role begins: cluster/leader is durable. Records of all its partitions follow. */
 void broker_lead_begin(struct broker_lead *l);
 /* The role ends: every partition is let go, calls that wait are answered. */

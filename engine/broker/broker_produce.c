@@ -193,7 +193,7 @@ static enum broker_status broker_produce_find(struct broker *b, int acks,
         return broker_produce_refuse(item, BROKER_UNKNOWN_PARTITION, NULL);
     if (item->size > t->limits.message_size_max)
         return broker_produce_refuse(item, BROKER_BATCH_TOO_LARGE, "over max.message.bytes");
-    if (acks < 0 && t->limits.min_insync > 1 && p->replica == NULL) /* the only one */
+    if (acks < 0 && t->limits.min_insync > 1 && bpart_alone(p))
         return broker_produce_refuse(item, BROKER_NOT_ENOUGH_REPLICAS,
                                      "min.insync.replicas is above the one replica there is");
     enum broker_status s = bpart_use(p);

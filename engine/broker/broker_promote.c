@@ -12,6 +12,10 @@
  *                             after the other
  *                   TAKE      records of all partitions, cluster/leader: durable, then LEADING
  *
+ * A partition of which it has no replica it takes from the voter that has, and becomes a replica of
+ * it. One that no voter has is without a leader until a replica of it is promoted: a topic with one
+ * replica stays with its broker.
+ *
  * With too few promises it gives up, unless forced; what that may lose is said in the log and in
  * the answer. A broker that leads already says so.
  *
@@ -74,6 +78,7 @@ struct broker_promote {
     size_t out;
     struct broker_promote_part *parts; /* owned */
     size_t part_count;
+    size_t leaderless;        /* of these: no replica of theirs has promised */
     int32_t source;           /* FETCH: who is pulled from; -1 */
     struct ship_call records; /* RECORDS */
     struct cluster_pages pages;
@@ -112,7 +117,7 @@ static void broker_promote_clear(struct broker_promote *p)
     }
     free(p->parts);
     p->parts = NULL;
-    p->part_count = 0;
+    p->part_count = p->leaderless = 0;
     p->source = -1;
 }
 
@@ -445,6 +450,22 @@ static bool broker_promote_records(struct broker_promote *p)
 
 /* --- deciding --- */
 
+/* Partitions of which another leader had not said yet who holds them: that leader does. */
+static size_t broker_promote_untold(const struct broker *b)
+{
+    size_t untold = 0;
+    ASSERT(b->topic_count == b->topics.count);
+    if (broker_cluster_led_last(b))
+        return 0;
+    for (size_t i = 0; i < b->topic_count; i++)
+        for (int32_t k = 0; !b->sorted[i]->deleting && k < b->sorted[i]->record.partitions; k++) {
+            const struct bpart_replica *r = b->sorted[i]->parts[k]->replica;
+            untold += r == NULL || r->revision < 0;
+        }
+    ASSERT(untold <= b->partition_count);
+    return untold;
+}
+
 static bool broker_promote_forced(const struct broker_promote *p)
 {
     ASSERT(p->phase != BROKER_PROMOTE_IDLE);
@@ -463,6 +484,31 @@ static struct ship_holding *broker_promote_held(struct ship_holding *v, size_t c
     return NULL;
 }
 
+/* It leads a partition that others have by becoming one of its replicas. One such change at a time:
+ * struct replica_base. */
+static bool broker_promote_may_join(const struct broker *b, const struct cluster_part *record)
+{
+    ASSERT(record->replicas.count > 0);
+    ASSERT(b->node_id >= 0);
+    return replica_ids_has(&record->replicas, b->node_id) ||
+           (record->base.before.count == 0 && record->replicas.count < REPLICA_COUNT_MAX);
+}
+
+/* Whoever has not heard of it may be promoted by the replicas of before. */
+static void broker_promote_join(const struct bpart *p, struct cluster_part *record)
+{
+    uint32_t holders = bpart_holders(p);
+    int32_t self = p->broker->node_id;
+    if (replica_ids_has(&record->replicas, self))
+        return;
+    ASSERT(broker_promote_may_join(p->broker, record));
+    holders = holders < record->replicas.count ? holders : record->replicas.count;
+    record->base = (struct replica_base){
+        .holders = holders, .before_holders = holders, .before = record->replicas};
+    replica_ids_add(&record->replicas, self);
+    ASSERT(record->base.holders > 0);
+}
+
 static void broker_promote_decide_part(struct broker_promote *p, struct bpart *bp,
                                        struct ship_holding *own, size_t own_count)
 {
@@ -473,8 +519,8 @@ static void broker_promote_decide_part(struct broker_promote *p, struct bpart *b
     ASSERT(p->part_count < p->broker->partition_count);
     answers[n++] = (struct election_answer){
         .id = p->broker->node_id,
-        .promised = h != NULL,
-        .holding = h != NULL ? *h : (struct ship_holding){.end = -1, .reached = -1}};
+        .promised = true, /* that it has no replica, or one that cannot be opened, included */
+        .holding = h != NULL ? *h : (struct ship_holding){.reached = -1}};
     for (size_t i = 0; i < p->count; i++) {
         h = p->votes[i].accepted ? broker_promote_held(p->votes[i].holdings, p->votes[i].count, bp)
                                  : NULL;
@@ -490,6 +536,9 @@ static void broker_promote_decide_part(struct broker_promote *p, struct bpart *b
                               .count = n};
     d->bpart = bp;
     election_decide(&c, &d->result);
+    if (!broker_promote_may_join(p->broker, &bp->replica->record))
+        d->result = (struct election_result){.status = ELECTION_NOBODY, .best = -1};
+    p->leaderless += d->result.status == ELECTION_NOBODY;
     bp->jobs++;
     p->part_count++;
 }
@@ -497,16 +546,15 @@ static void broker_promote_decide_part(struct broker_promote *p, struct bpart *b
 static bool broker_promote_judge(struct broker_promote *p)
 {
     struct broker *b = p->broker;
-    size_t short_count = 0, nobody = 0;
+    size_t short_count = 0;
     int64_t lost = 0;
     ASSERT(p->phase == BROKER_PROMOTE_VOTE || p->phase == BROKER_PROMOTE_RECORDS);
     for (size_t i = 0; i < p->part_count; i++) {
         const struct election_result *r = &p->parts[i].result;
         short_count += r->status == ELECTION_SHORT;
-        nobody += r->status == ELECTION_NOBODY;
         lost += r->lost;
     }
-    ASSERT(short_count + nobody <= p->part_count);
+    ASSERT(short_count + p->leaderless <= p->part_count);
     if (p->request != NULL)
         p->request->lost = lost;
     if (short_count > 0 && !broker_promote_forced(p)) {
@@ -517,14 +565,17 @@ static bool broker_promote_judge(struct broker_promote *p)
                            short_count, p->part_count, (long long)lost);
         return false;
     }
+    size_t untold = broker_promote_untold(b);
+    if (untold > 0 && !broker_promote_forced(p)) {
+        broker_promote_end(p, BROKER_NOT_ENOUGH_REPLICAS,
+                           "of %zu partitions nobody has said yet who holds them: the leader "
+                           "before does. With --force they begin empty",
+                           untold);
+        return false;
+    }
     if (short_count > 0)
         broker_log(b, 2, "promotion by force: %zu of %zu partitions may lose records", short_count,
                    p->part_count);
-    if (nobody > 0)
-        broker_log(b, 1,
-                   "promotion: %zu partitions have no replica among those that answer: they "
-                   "have no leader until one comes back and is promoted",
-                   nobody);
     return true;
 }
 
@@ -660,6 +711,7 @@ static void broker_promote_take(struct broker_promote *p)
         record.leader = d->result.status == ELECTION_NOBODY ? -1 : b->node_id;
         record.leader_epoch = cluster_epoch(p->term, 1);
         if (record.leader >= 0) {
+            broker_promote_join(d->bpart, &record);
             record.isr = d->result.isr;
             record.elr = (struct replica_ids){0};
         }
@@ -675,6 +727,21 @@ static void broker_promote_take(struct broker_promote *p)
     }
     free(keys);
     free(values);
+}
+
+static void broker_promote_won(struct broker_promote *p)
+{
+    int32_t id = p->broker->node_id;
+    ASSERT(broker_role(p->broker) == BROKER_LEADING);
+    ASSERT(p->leaderless <= p->part_count);
+    if (p->leaderless == 0)
+        broker_promote_end(p, BROKER_OK, "broker %d leads in term %u", id, p->term);
+    else
+        broker_promote_end(p, BROKER_OK,
+                           "broker %d leads in term %u; %zu of %zu partitions have no replica "
+                           "among those that answer: they have no leader until one of theirs is "
+                           "back and is promoted",
+                           id, p->term, p->leaderless, p->part_count);
 }
 
 /* --- the turn --- */
@@ -827,8 +894,7 @@ void broker_promote_run(struct broker_promote *p)
             broker_promote_take(p);
         }
         if (broker_role(p->broker) == BROKER_LEADING)
-            broker_promote_end(p, BROKER_OK, "broker %d leads in term %u", p->broker->node_id,
-                               p->term);
+            broker_promote_won(p);
         return;
     }
     ASSERT(false);

@@ -135,6 +135,13 @@ void catalog_deinit(struct catalog_topic *t)
     *t = (struct catalog_topic){0};
 }
 
+bool catalog_topic_single(const struct catalog_topic *t)
+{
+    ASSERT(t->replication >= 1);
+    ASSERT(t->partitions > 0);
+    return t->replication == 1 && !t->spread;
+}
+
 void catalog_id_text(const uint8_t id[16], char out[23])
 {
     ASSERT(id != NULL && out != NULL);

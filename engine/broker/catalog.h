@@ -49,6 +49,8 @@ void catalog_encode(const struct catalog_topic *t, struct buf *out);
 /* Into a zeroed struct; 0 or CATALOG_DAMAGED (then *t is empty again). */
 int catalog_decode(struct slice in, struct catalog_topic *t) MUST_CHECK;
 void catalog_deinit(struct catalog_topic *t);
+/* One replica was asked for: it stays where it is. */
+bool catalog_topic_single(const struct catalog_topic *t);
 
 /* 16 bytes as 22 characters of base64url, with a NUL. */
 void catalog_id_text(const uint8_t id[16], char out[23]);

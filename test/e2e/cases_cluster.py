@@ -4,6 +4,7 @@ go on by themselves, the old leader that comes back; who leaves; what is refused
 import http.client
 import shutil
 import subprocess
+import time
 
 import harness
 
@@ -153,6 +154,50 @@ def case_hand_over_of_three(t):
     caught_up(t, brokers, 3)
     t.check.equal("all stop in order", tuple(broker.stop() for broker in brokers), (0, 0, 0))
     same_log(t, brokers, "n")
+
+
+def case_replicas_as_said(t):
+    """A stopped replica is not waited for. What one dead broker alone has is without a leader, and
+    there again when that one leads; two replicas of three brokers may move to the third."""
+    a, b, c = brokers = members(t, 3, min_insync_replicas=2)
+    start(a, 1)
+    start(b, 2, a)
+    start(c, 3, a)
+    caught_up(t, brokers, 3)
+    done = a.run("topic", "create", "n", "-p", "1")
+    t.check.that("it says how many replicas there are", "replication 3" in done.text, done)
+    a.run("topic", "create", "one", "-p", "1", "-r", "1", "-c", "min.insync.replicas=1")
+    a.run("topic", "create", "two", "-p", "2", "-r", "2")
+    for topic in ("n", "one", "two"):
+        done = a.run("produce", topic, data="".join(f"{i}\n" for i in range(1, 101)))
+        t.check.that(f"produced to {topic}", done.code == 0, done)
+    caught_up(t, brokers, 3)
+    t.check.equal("a replica stops", c.stop(), 0)
+    began = time.monotonic()
+    done = a.run("produce", "n", data="101\n")
+    took = time.monotonic() - began
+    t.check.that("and is not waited for", done.code == 0 and took < 5, f"{took:.1f} s {done}")
+    start(c, 3, a)
+    caught_up(t, brokers, 3)
+    a.kill()
+    done = b.run("cluster", "promote", *WAIT)
+    t.check.that("promoted; what has no leader is told", done.code == 0 and "1 of 4" in done.text, done)
+    t.check.equal("status counts it", status(b)["leaderless"], 1)
+    t.check.that("and doctor", "1 partitions have no leader" in b.run("doctor").text, b.run("doctor"))
+    got = numbers(b.run("consume", "two", "-o", "start", "-e"))
+    t.check.equal("two: all records are at hand", sorted(got), list(range(1, 101)))
+    done = b.run("produce", "one", data="101\n", *("--timeout", "3s"))
+    t.check.that("one: takes nothing", done.code != 0, done)
+    start(a, 1, b)
+    harness.wait_for(lambda: status(b)["under_replicated"] == 0, 30)
+    done = a.run("cluster", "promote", *WAIT)
+    t.check.that("the first leads again", done.code == 0, done)
+    got = numbers(a.run("consume", "one", "-o", "start", "-e"))
+    t.check.equal("one: all records are there", got, list(range(1, 101)))
+    done = c.run("cluster", "promote", *WAIT)
+    t.check.that("a planned hand-over takes them along", done.code == 0, done)
+    got = numbers(c.run("consume", "one", "-o", "start", "-e"))
+    t.check.equal("one: all records went along", got, list(range(1, 101)))
 
 
 def case_refused_at_the_start(t):

@@ -103,6 +103,81 @@ START_TEST(promoted_as_it_resumes)
 }
 END_TEST
 
+/* A follower that knows a topic, and not yet who holds it: the leader alone does. */
+START_TEST(promoted_before_it_was_told)
+{
+    world_start(&w, 1);
+    create(1, "t", 1, -1);
+    create(1, "u", 1, -1);
+    ck_assert_int_eq(put(1, "u", 0, -1), BROKER_OK);
+    struct topic *u = broker_find_topic(w.nodes[1].rig.broker, slice_str("u"));
+    u->busy = true; /* it is being changed: its partitions get their records later */
+    world_start(&w, 2);
+    world_wait_isr(&w, "t", 2, 60000);
+    world_run(&w, 1000);
+    const struct bpart *p = part_of(2, "u", 0);
+    ck_assert(p->replica == NULL || p->replica->revision < 0);
+    enum broker_status s = world_promote(&w, 2, false);
+    ck_assert_msg(s == BROKER_NOT_ENOUGH_REPLICAS, "%d: %s", s, w.said);
+    ck_assert_msg(strstr(w.said, "nobody has said") != NULL, "%s", w.said);
+    u->busy = false;
+    world_wait_isr(&w, "u", 2, 60000);
+    ck_assert_int_eq(world_leader(&w), 1);
+    ck_assert_int_eq(world_promote(&w, 2, false), BROKER_OK);
+    ck_assert_int_eq(put(2, "u", 0, -1), BROKER_OK);
+    ck_assert_int_eq(bpart_visible(part_of(2, "u", 0)), 2);
+}
+END_TEST
+
+/* Who is promoted may have no replica of a partition: it takes it from one that has, and becomes
+ * one. What the dead broker alone has is without a leader until that one leads again. */
+START_TEST(promoted_without_replica)
+{
+    world_set(&w, "min.insync.replicas", "2");
+    for (int id = 1; id <= 3; id++)
+        world_start(&w, id);
+    create(1, "t", 1, -1);
+    world_wait_isr(&w, "t", 3, 30000);
+    create(1, "two", 2, 2);
+    create(1, "one", 1, 1);
+    ck_assert_int_eq(record_of(1, "two", 0)->replicas.id[1], 2);
+    ck_assert_int_eq(record_of(1, "two", 1)->replicas.id[1], 3);
+    ck_assert_int_eq(put(1, "two", 1, -1), BROKER_OK);
+    ck_assert_int_eq(put(1, "one", 0, -1), BROKER_NOT_ENOUGH_REPLICAS);
+    ck_assert_int_eq(put(1, "one", 0, 1), BROKER_OK);
+    world_run(&w, 1000);
+    world_kill(&w, 1);
+    world_run(&w, 100);
+    enum broker_status s = world_promote(&w, 2, false);
+    ck_assert_msg(s == BROKER_OK, "%d: %s", s, w.said);
+    ck_assert_ptr_nonnull(strstr(w.said, "1 of "));
+    ck_assert_int_eq(record_of(2, "one", 0)->leader, -1);
+    ck_assert_int_eq(record_of(2, "two", 1)->leader, 2);
+    ck_assert_uint_eq(record_of(2, "two", 1)->replicas.count, 3);
+    ck_assert_int_eq(put(2, "one", 0, 1), BROKER_NOT_LEADER);
+    world_start(&w, 1);
+    world_wait_isr(&w, "t", 3, 60000);
+    world_run(&w, 1000);
+    ck_assert_int_eq(put(2, "two", 1, -1), BROKER_OK);
+    const struct bpart *p = part_of(2, "two", 1);
+    ck_assert_int_eq(bpart_watermark(p), 2);
+    ck_assert_uint_eq(record_of(2, "two", 1)->base.before.count, 0);
+    ck_assert_int_eq(world_promote(&w, 1, false), BROKER_OK);
+    p = world_part(&w, 1, "one");
+    ck_assert_int_eq(record_of(1, "one", 0)->leader, 1);
+    ck_assert_int_eq(bpart_visible(p), 1);
+    world_run(&w, 1000);
+    ck_assert_int_eq(world_promote(&w, 3, false),
+                     BROKER_OK); /* while the one that has it is there */
+    p = world_part(&w, 3, "one");
+    ck_assert_int_eq(record_of(3, "one", 0)->leader, 3);
+    ck_assert_uint_eq(record_of(3, "one", 0)->replicas.count, 2);
+    world_wait_isr(&w, "one", 2, 60000);
+    ck_assert_int_eq(put(3, "one", 0, -1), BROKER_OK);
+    ck_assert_int_eq(bpart_visible(p), 2);
+}
+END_TEST
+
 /* Who led, and dies as soon as it has heard of another leader, is an intact copy still. */
 START_TEST(deposed_and_killed)
 {
@@ -133,6 +208,8 @@ int main(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_set_timeout(c, 120);
     tcase_add_test(c, promoted_as_it_resumes);
+    tcase_add_test(c, promoted_before_it_was_told);
+    tcase_add_test(c, promoted_without_replica);
     tcase_add_test(c, deposed_and_killed);
     suite_add_tcase(s, c);
     return rig_main(s);
