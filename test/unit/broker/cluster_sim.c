@@ -275,7 +275,7 @@ static void sim_promoted(struct broker_promote_request *r)
     s->promoting = 0;
     s->promotes += r->status == BROKER_OK;
     if (r->force && r->status == BROKER_DENIED) /* nothing was changed */
-        s->lost = false;
+        s->lost = s->lost_before;
 }
 
 void sim_promote(struct sim *s, int node, bool force)
@@ -283,6 +283,7 @@ void sim_promote(struct sim *s, int node, bool force)
     if (s->promoting != 0 || !s->w.nodes[node].up || s->w.paused[node])
         return;
     sim_note(s, "promote %d%s", node, force ? " by force" : "");
+    s->lost_before = s->lost;
     s->lost = s->lost || force;
     s->promote = (struct broker_promote_request){.force = force, .done = sim_promoted, .ctx = s};
     s->promoting = node;
@@ -500,7 +501,7 @@ static void sim_settle(struct sim *s)
     for (int i = 1; i <= SIM_NODES; i++)
         sim_up(s, i);
     for (; ms < SIM_SETTLE_MS && s->fault[0] == '\0' && !sim_settled(s); ms += 200) {
-        bool force = ms >= SIM_PATIENT && !s->lost;
+        bool force = ms >= SIM_PATIENT;
         if (world_leader(&s->w) == 0 && s->promoting == 0) {
             s->forced += force;
             sim_promote(s, 1 + (int)sim_below(s, SIM_NODES), force);

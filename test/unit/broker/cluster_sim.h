@@ -81,6 +81,7 @@ struct sim {
     uint64_t change_life; /* of the node that was asked to change the topic */
     int changing;         /* likewise: that node; 0: none */
     bool lost;            /* a promotion by force: what was promised before is void */
+    bool lost_before;     /* `lost` before the promotion under way */
     unsigned step;
     char fault[256]; /* of the judge; "": none */
     /* totals */
