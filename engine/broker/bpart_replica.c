@@ -124,6 +124,14 @@ bool bpart_alone(const struct bpart *p)
            (r->record.replicas.count == 1 && catalog_topic_single(&p->topic->record));
 }
 
+bool bpart_elsewhere(const struct bpart *p)
+{
+    const struct bpart_replica *r = p->replica;
+    ASSERT(p->broker->node_id >= 0);
+    return r != NULL && r->revision >= 0 &&
+           !replica_ids_has(&r->record.replicas, p->broker->node_id);
+}
+
 bool bpart_leads(const struct bpart *p)
 {
     ASSERT(p->broker != NULL);

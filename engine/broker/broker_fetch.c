@@ -113,7 +113,9 @@ static enum broker_status broker_fetch_find(struct broker *b, struct broker_fetc
     if (t == NULL || t->deleting)
         return BROKER_UNKNOWN_TOPIC;
     *out = broker_find_part(t, item->partition);
-    return *out == NULL ? BROKER_UNKNOWN_PARTITION : bpart_use(*out);
+    if (*out == NULL)
+        return BROKER_UNKNOWN_PARTITION;
+    return bpart_elsewhere(*out) ? BROKER_NOT_LEADER : bpart_use(*out);
 }
 
 /* What one item is, after a read. */

@@ -325,11 +325,12 @@ bool broker_lead_later(const struct broker_lead *l, const struct catalog_topic *
     return broker_lead_factor(l, t) < 2 && !catalog_topic_single(t);
 }
 
-/* Who is registered with a strike leaves the sets; never as the last of them. */
+/* Who is registered with a strike leaves the sets; never as the last of them, which the leader is
+ * where there is one. */
 static void broker_lead_strike(struct cluster_part *record, int32_t id)
 {
     ASSERT(id >= 0);
-    if (record->isr.count + record->elr.count < 2)
+    if (record->leader >= 0 && record->isr.count + record->elr.count < 2)
         return;
     replica_ids_remove(&record->isr, id);
     replica_ids_remove(&record->elr, id);
@@ -397,6 +398,8 @@ static bool broker_lead_wants(const struct broker_lead *l, const struct bpart *p
         out->base.holders = broker_lead_holders(p, out, fresh);
     wants = broker_leave_strike(p, out) || wants;
     out->leader_epoch = broker_leader_epoch(b);
+    if (out->leader < 0) /* whoever leads it next knows more */
+        return wants;
     return broker_lead_grow(l, p->index, factor, out) || wants;
 }
 

@@ -109,6 +109,7 @@ bool broker_leave_strike(const struct bpart *p, struct cluster_part *record)
     for (size_t i = 0; (n = broker_cluster_node(p->broker, i)) != NULL; i++) {
         if (!n->left || !replica_ids_has(&record->replicas, n->id) || record->leader == n->id ||
             broker_leave_last(record, n->id) ||
+            (record->leader < 0 && !n->forced) || /* nobody knows who is in sync */
             !(n->forced || broker_leave_keeps(p, record, n->id)))
             continue;
         replica_ids_remove(&record->replicas, n->id);

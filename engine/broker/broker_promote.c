@@ -13,8 +13,8 @@
  *                   TAKE      records of all partitions, cluster/leader: durable, then LEADING
  *
  * A partition of which it has no replica it takes from the voter that has, and becomes a replica of
- * it. One that no voter has is without a leader until a replica of it is promoted: a topic with one
- * replica stays with its broker.
+ * it. One that no voter has, or that cannot be opened here, wants force, and is without a leader
+ * until a replica of it is promoted: a topic with one replica stays with its broker.
  *
  * With too few promises it gives up, unless forced; what that may lose is said in the log and in
  * the answer. A broker that leads already says so.
@@ -187,7 +187,6 @@ static void broker_promote_keep(struct broker_promote_vote *v)
     v->holdings = calloc(in->count + 1, sizeof *v->holdings);
     ASSERT(v->holdings != NULL);
     v->count = in->count;
-    v->position = (struct cluster_mirror){in->records_term, in->records_position};
     if (in->count > 0)
         memcpy(v->holdings, in->holdings, in->count * sizeof *v->holdings);
 }
@@ -204,6 +203,7 @@ static void broker_promote_answered(struct ship_call *call)
     if (call->status == BROKER_OK && v->round == p->round && call->answer_from == v->id) {
         v->answered = true;
         v->accepted = call->vote.accepted;
+        v->position = (struct cluster_mirror){call->vote.records_term, call->vote.records_position};
         if (v->accepted && !call->vote.ask_only)
             broker_promote_keep(v);
         if (!v->accepted && call->vote.accepted_term >= p->term &&
@@ -536,46 +536,61 @@ static void broker_promote_decide_part(struct broker_promote *p, struct bpart *b
                               .count = n};
     d->bpart = bp;
     election_decide(&c, &d->result);
-    if (!broker_promote_may_join(p->broker, &bp->replica->record))
+    if (bp->state == BPART_FAILED || !broker_promote_may_join(p->broker, &bp->replica->record))
         d->result = (struct election_result){.status = ELECTION_NOBODY, .best = -1};
     p->leaderless += d->result.status == ELECTION_NOBODY;
     bp->jobs++;
     p->part_count++;
 }
 
+/* Brokers that have not promised, or have no records: of the others each knows what happened here.
+ * When one is missing at most, then of any two brokers one was asked: a topic that is on two by
+ * min.insync.replicas is known to somebody. */
+static size_t broker_promote_absent(const struct broker_promote *p)
+{
+    size_t absent = 0;
+    ASSERT(p->count <= REPLICA_COUNT_MAX);
+    for (size_t i = 0; i < p->count; i++)
+        absent += !(p->votes[i].accepted && p->votes[i].position.term > 0);
+    ASSERT(absent <= p->count);
+    return RULE_HOLDS(RULE_QUORUM) ? absent : 0;
+}
+
 static bool broker_promote_judge(struct broker_promote *p)
 {
     struct broker *b = p->broker;
-    size_t short_count = 0;
+    size_t weak = 0, absent = broker_promote_absent(p), untold = broker_promote_untold(b);
+    bool forced = broker_promote_forced(p);
     int64_t lost = 0;
     ASSERT(p->phase == BROKER_PROMOTE_VOTE || p->phase == BROKER_PROMOTE_RECORDS);
     for (size_t i = 0; i < p->part_count; i++) {
-        const struct election_result *r = &p->parts[i].result;
-        short_count += r->status == ELECTION_SHORT;
-        lost += r->lost;
+        weak += p->parts[i].result.status != ELECTION_WON;
+        lost += p->parts[i].result.lost;
     }
-    ASSERT(short_count + p->leaderless <= p->part_count);
+    ASSERT(p->leaderless <= weak);
     if (p->request != NULL)
         p->request->lost = lost;
-    if (short_count > 0 && !broker_promote_forced(p)) {
+    if (weak > 0 && !forced)
         broker_promote_end(p, BROKER_NOT_ENOUGH_REPLICAS,
                            "%zu of %zu partitions have too few promises: replicas that may hold "
                            "more did not answer. With --force at least %lld committed records are "
                            "lost, and what only those replicas hold",
-                           short_count, p->part_count, (long long)lost);
-        return false;
-    }
-    size_t untold = broker_promote_untold(b);
-    if (untold > 0 && !broker_promote_forced(p)) {
+                           weak, p->part_count, (long long)lost);
+    else if (absent > 1 && !forced)
+        broker_promote_end(p, BROKER_NOT_ENOUGH_REPLICAS,
+                           "%zu of %zu brokers did not promise. With --force topics that only they "
+                           "know are lost",
+                           absent, p->count + 1);
+    else if (untold > 0 && !forced)
         broker_promote_end(p, BROKER_NOT_ENOUGH_REPLICAS,
                            "of %zu partitions nobody has said yet who holds them: the leader "
                            "before does. With --force they begin empty",
                            untold);
+    if ((weak > 0 || absent > 1 || untold > 0) && !forced)
         return false;
-    }
-    if (short_count > 0)
-        broker_log(b, 2, "promotion by force: %zu of %zu partitions may lose records", short_count,
-                   p->part_count);
+    if (weak > 0 || untold > 0)
+        broker_log(b, 2, "promotion by force: %zu of %zu partitions may lose records",
+                   weak + untold, p->part_count + untold);
     return true;
 }
 
@@ -755,45 +770,83 @@ static bool broker_promote_all(const struct broker_promote *p)
     return true;
 }
 
-/* So many promises, our own among them, would do for every partition. */
-static bool broker_promote_enough(const struct broker *b, size_t would)
+/* As many of its replicas have promised as it wants, as far as that can be told before they say
+ * what they hold. */
+static bool broker_promote_backed(const struct broker_promote *p, const struct bpart *bp)
 {
-    ASSERT(would >= 1);
+    const struct replica_ids *replicas = &bp->replica->record.replicas;
+    size_t min = bpart_holders(bp), promises = 0;
+    ASSERT(replicas->count > 0);
+    ASSERT(bp->broker == p->broker);
+    min = min < 1 ? 1 : min > replicas->count ? replicas->count : min;
+    if (replica_ids_has(replicas, p->broker->node_id) && bp->state != BPART_FAILED)
+        promises = bp->part == NULL || broker_vote_intact(p->broker, bp);
+    for (size_t i = 0; i < p->count; i++)
+        promises += p->votes[i].accepted && replica_ids_has(replicas, p->votes[i].id);
+    return promises >= replicas->count - min + 1 || !RULE_HOLDS(RULE_QUORUM);
+}
+
+/* What speaks against it, of those that would promise, or have. */
+struct broker_promote_lack {
+    size_t absent;             /* brokers */
+    size_t unknown;            /* partitions of which nobody said who holds them */
+    size_t weak;               /* partitions with too few promises */
+    const struct bpart *first; /* of these */
+};
+
+/* True when nothing does. */
+static bool broker_promote_enough(const struct broker_promote *p, struct broker_promote_lack *lack)
+{
+    const struct broker *b = p->broker;
     ASSERT(b->topic_count == b->topics.count);
+    *lack = (struct broker_promote_lack){.absent = broker_promote_absent(p),
+                                         .unknown = broker_promote_untold(b)};
     for (size_t i = 0; i < b->topic_count; i++)
-        for (int32_t k = 0; k < b->sorted[i]->record.partitions; k++) {
-            const struct bpart *p = b->sorted[i]->parts[k];
-            if (p->replica == NULL || p->replica->revision < 0 ||
-                !replica_ids_has(&p->replica->record.replicas, b->node_id))
+        for (int32_t k = 0; !b->sorted[i]->deleting && k < b->sorted[i]->record.partitions; k++) {
+            const struct bpart *bp = b->sorted[i]->parts[k];
+            if (bp->replica == NULL || bp->replica->revision < 0 || broker_promote_backed(p, bp))
                 continue;
-            size_t replicas = p->replica->record.replicas.count;
-            size_t min = bpart_holders(p);
-            min = min < 1 ? 1 : min > replicas ? replicas : min;
-            size_t broken = p->part != NULL && !broker_vote_intact(b, p);
-            if (RULE_HOLDS(RULE_QUORUM) && would - broken < replicas - min + 1)
-                return false;
+            lack->first = lack->weak == 0 ? bp : lack->first;
+            lack->weak++;
         }
-    return would > 0;
+    ASSERT((lack->weak > 0) == (lack->first != NULL));
+    return lack->absent <= 1 && lack->unknown == 0 && lack->weak == 0;
+}
+
+static void broker_promote_refuse(struct broker_promote *p, const struct broker_promote_lack *l)
+{
+    static const char hint[] = "start the others, or say --force, which may lose what only they "
+                               "hold";
+    ASSERT(p->phase == BROKER_PROMOTE_SOUND);
+    ASSERT(l->absent > 1 || l->unknown > 0 || l->weak > 0);
+    if (l->weak > 0)
+        broker_promote_end(p, BROKER_NOT_ENOUGH_REPLICAS,
+                           "%zu partitions (%.80s-%d) would have too few promises; nothing was "
+                           "changed: %s",
+                           l->weak, l->first->topic->name, l->first->index, hint);
+    else if (l->absent > 1)
+        broker_promote_end(p, BROKER_NOT_ENOUGH_REPLICAS,
+                           "only %zu of %zu brokers would promise term %u; nothing was changed: %s",
+                           p->count + 1 - l->absent, p->count + 1, p->term, hint);
+    else
+        broker_promote_end(p, BROKER_NOT_ENOUGH_REPLICAS,
+                           "of %zu partitions nobody has said yet who holds them: the leader does. "
+                           "Nothing was changed: try again",
+                           l->unknown);
 }
 
 static void broker_promote_sounded(struct broker_promote *p)
 {
-    size_t would = 1;
+    struct broker_promote_lack lack;
     ASSERT(p->phase == BROKER_PROMOTE_SOUND);
     if (!broker_promote_all(p) && broker_now(p->broker) < p->until_ms)
         return;
     if (broker_cluster_taking(p->broker->cluster))
         return; /* it leads, as before, or has promised a term, in a moment: not in between */
-    for (size_t i = 0; i < p->count; i++) {
-        would += p->votes[i].accepted;
+    for (size_t i = 0; i < p->count; i++)
         p->votes[i].silent = !p->votes[i].answered;
-    }
-    ASSERT(would <= p->count + 1);
-    if (!broker_promote_enough(p->broker, would) && !broker_promote_forced(p)) {
-        broker_promote_end(p, BROKER_NOT_ENOUGH_REPLICAS,
-                           "only %zu of %zu brokers would promise term %u; nothing was changed. "
-                           "Start the others, or say --force, which may lose what only they hold",
-                           would, p->count + 1, p->term);
+    if (!broker_promote_enough(p, &lack) && !broker_promote_forced(p)) {
+        broker_promote_refuse(p, &lack);
         return;
     }
     p->phase = BROKER_PROMOTE_VOTE;
@@ -805,15 +858,14 @@ static void broker_promote_sounded(struct broker_promote *p)
  * still, or whose host is gone, costs no more time. */
 static bool broker_promote_carried(const struct broker_promote *p)
 {
-    size_t promises = 1;
+    struct broker_promote_lack lack;
     ASSERT(p->phase == BROKER_PROMOTE_VOTE && p->promised);
     for (size_t i = 0; i < p->count; i++) {
+        ASSERT(p->votes[i].promote == p);
         if (p->votes[i].out && !p->votes[i].silent)
             return false;
-        promises += p->votes[i].accepted;
     }
-    ASSERT(promises <= p->count + 1);
-    return broker_promote_enough(p->broker, promises);
+    return broker_promote_enough(p, &lack);
 }
 
 static void broker_promote_voting(struct broker_promote *p)

@@ -9,6 +9,7 @@
  * round cannot do for lack of space stays asked for, and the request waits; a stop refuses it.
  */
 #include "engine/base/assert.h"
+#include "engine/broker/broker_cluster.h"
 #include "engine/broker/broker_priv.h"
 
 static void broker_trim_waited(struct broker_admin *a, struct bpart *p)
@@ -83,7 +84,7 @@ void broker_trim(struct broker *b, struct broker_admin *a)
                             t->name);
         return;
     }
-    enum broker_status s = bpart_use(p);
+    enum broker_status s = bpart_elsewhere(p) ? BROKER_NOT_LEADER : bpart_use(p);
     if (s == BROKER_LOADING) {
         a->priv.state = p;
         list_add_tail(&b->trims, &a->priv.ready);

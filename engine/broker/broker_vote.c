@@ -136,6 +136,9 @@ void broker_vote(struct broker *b, struct ship_call *call)
         !election_accepts(&mine, &asked) || (asked.term <= known && asked.term != held->term))
         return broker_vote_refuse(b, call);
     if (call->vote.ask_only) {
+        struct cluster_mirror records = broker_cluster_position(b);
+        call->vote.records_term = records.term;
+        call->vote.records_position = records.position;
         call->vote.accepted = true;
         call->status = BROKER_OK;
         return broker_ship_done(b, call);

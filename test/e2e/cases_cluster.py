@@ -157,8 +157,8 @@ def case_hand_over_of_three(t):
 
 
 def case_replicas_as_said(t):
-    """A stopped replica is not waited for. What one dead broker alone has is without a leader, and
-    there again when that one leads; two replicas of three brokers may move to the third."""
+    """A stopped replica is not waited for. What one dead broker alone has wants force, is without a
+    leader then, and there again when that one leads; it goes along with a planned hand-over."""
     a, b, c = brokers = members(t, 3, min_insync_replicas=2)
     start(a, 1)
     start(b, 2, a)
@@ -181,7 +181,10 @@ def case_replicas_as_said(t):
     caught_up(t, brokers, 3)
     a.kill()
     done = b.run("cluster", "promote", *WAIT)
-    t.check.that("promoted; what has no leader is told", done.code == 0 and "1 of 4" in done.text, done)
+    t.check.that("what it alone had is told", done.code == 7 and "one-0" in done.errors, done)
+    done = b.run("cluster", "promote", "--force", "-y", *WAIT)
+    t.check.that("by force: one partition is without a leader",
+                 done.code == 0 and "1 of 4" in done.text, done)
     t.check.equal("status counts it", status(b)["leaderless"], 1)
     t.check.that("and doctor", "1 partitions have no leader" in b.run("doctor").text, b.run("doctor"))
     got = numbers(b.run("consume", "two", "-o", "start", "-e"))
