@@ -43,6 +43,16 @@ static void create(int id, const char *topic, const char *min_insync)
     create_as(id, topic, min_insync, "sync");
 }
 
+/* Three brokers, all in sync. */
+static void three(const char *min_insync, const char *durability)
+{
+    world_start(&w, 1);
+    create_as(1, "t", min_insync, durability);
+    world_start(&w, 2);
+    world_start(&w, 3);
+    world_wait_isr(&w, "t", 3, 30000);
+}
+
 /* One record with acks=all; BROKER_OK wanted. */
 static int64_t put(int id, const char *topic, uint64_t tag)
 {
@@ -122,11 +132,7 @@ END_TEST
 
 START_TEST(leader_dies)
 {
-    world_start(&w, 1);
-    create(1, "t", "2");
-    world_start(&w, 2);
-    world_start(&w, 3);
-    world_wait_isr(&w, "t", 3, 30000);
+    three("2", "sync");
     for (uint64_t i = 0; i < 30; i++)
         put(1, "t", i);
     world_kill(&w, 1);
@@ -216,11 +222,7 @@ static void cut(int id, bool how)
 START_TEST(deposed_under_load)
 {
     struct rig_batch b = {.tag = 100};
-    world_start(&w, 1);
-    create(1, "t", "2");
-    world_start(&w, 2);
-    world_start(&w, 3);
-    world_wait_isr(&w, "t", 3, 30000);
+    three("2", "sync");
     put(1, "t", 0);
     cut(1, true);
     enum broker_status s = world_promote(&w, 2, false);
@@ -272,11 +274,7 @@ static enum broker_status try_put(int id, uint64_t tag)
  * stays eligible. One that is killed is waited for, as long as it may lag. */
 START_TEST(stop_is_told)
 {
-    world_start(&w, 1);
-    create(1, "t", "2");
-    world_start(&w, 2);
-    world_start(&w, 3);
-    world_wait_isr(&w, "t", 3, 30000);
+    three("2", "sync");
     const struct bpart_replica *r = world_part(&w, 1, "t")->replica;
     world_stop(&w, 3);
     world_run(&w, 100);
@@ -305,11 +303,7 @@ END_TEST
 START_TEST(minimum_raised)
 {
     world_set(&w, "replica.lag.time.max.ms", "1500");
-    world_start(&w, 1);
-    create(1, "t", "1");
-    world_start(&w, 2);
-    world_start(&w, 3);
-    world_wait_isr(&w, "t", 3, 30000);
+    three("1", "sync");
     world_run(&w, 2000);
     cut(1, true);
     world_run(&w, 4000);
@@ -345,11 +339,7 @@ END_TEST
 START_TEST(minimum_lowered)
 {
     world_set(&w, "replica.lag.time.max.ms", "1500");
-    world_start(&w, 1);
-    create(1, "t", "2");
-    world_start(&w, 2);
-    world_start(&w, 3);
-    world_wait_isr(&w, "t", 3, 30000);
+    three("2", "sync");
     ck_assert_int_eq(put(1, "t", 1), 0);
     world_run(&w, 2000);
     cut(1, true);
@@ -433,11 +423,7 @@ END_TEST
 /* A clean stop waits for calls that are out, and sleeps while it does. */
 START_TEST(clean_stops)
 {
-    world_start(&w, 1);
-    create(1, "t", "2");
-    world_start(&w, 2);
-    world_start(&w, 3);
-    world_wait_isr(&w, "t", 3, 30000);
+    three("2", "sync");
     put(1, "t", 1);
     world_stop(&w, 1);
     ck_assert_int_eq(world_promote(&w, 2, false), BROKER_OK);
@@ -455,11 +441,7 @@ END_TEST
 /* Who is promoted takes over the newest records that any voter has. */
 START_TEST(newest_records)
 {
-    world_start(&w, 1);
-    create(1, "t", "2");
-    world_start(&w, 2);
-    world_start(&w, 3);
-    world_wait_isr(&w, "t", 3, 30000);
+    three("2", "sync");
     world_run(&w, 2000);
     w.cut[1][2] = w.cut[2][1] = true;
     create(1, "u", "2");
@@ -479,11 +461,7 @@ END_TEST
 START_TEST(whole_leader)
 {
     world_set(&w, "replica.lag.time.max.ms", "1500");
-    world_start(&w, 1);
-    create_as(1, "t", "2", "os");
-    world_start(&w, 2);
-    world_start(&w, 3);
-    world_wait_isr(&w, "t", 3, 30000);
+    three("2", "os");
     put(1, "t", 1);
     world_power(&w, 1);
     world_start(&w, 1);
@@ -504,11 +482,7 @@ END_TEST
 START_TEST(whole_follower)
 {
     world_set(&w, "replica.lag.time.max.ms", "1500");
-    world_start(&w, 1);
-    create_as(1, "t", "2", "os");
-    world_start(&w, 2);
-    world_start(&w, 3);
-    world_wait_isr(&w, "t", 3, 30000);
+    three("2", "os");
     put(1, "t", 1);
     world_power(&w, 3);
     world_run(&w, 3000);
@@ -529,11 +503,7 @@ END_TEST
 /* Who did not answer whether it would promise is not waited for when the others are enough. */
 START_TEST(silence_is_not_waited_for)
 {
-    world_start(&w, 1);
-    create(1, "t", "2");
-    world_start(&w, 2);
-    world_start(&w, 3);
-    world_wait_isr(&w, "t", 3, 30000);
+    three("2", "sync");
     cut(1, true);
     const struct clock *clock = &w.nodes[2].rig.clock.clock;
     int64_t begun = clock->mono_ms(clock);
@@ -788,11 +758,7 @@ END_TEST
 START_TEST(records_of_a_voter)
 {
     w.page_size = 300;
-    world_start(&w, 1);
-    create(1, "t", "2");
-    world_start(&w, 2);
-    world_start(&w, 3);
-    world_wait_isr(&w, "t", 3, 30000);
+    three("2", "sync");
     for (int i = 1; i <= 3; i += 2)
         w.cut[2][i] = w.cut[i][2] = true;
     create_many(1, 0, 10);
