@@ -305,7 +305,7 @@ START_TEST(offsets_not_yet)
     rig_produce_free(p);
     f.w.cut[1][2] = true;
     enum broker_status s = world_promote(&f.w, 2, true); /* "solo" is on 1 alone */
-    f.w.cut[3][2] = true; /* and no follower makes it so */
+    f.w.cut[3][2] = true;                                /* and no follower makes it so */
     ck_assert_msg(s == BROKER_OK, "%d: %s", s, f.w.said);
     fleet_ask(&f, 2);
     for (int16_t v = 1; v <= 10; v++) {
