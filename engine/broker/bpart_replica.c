@@ -124,12 +124,17 @@ bool bpart_alone(const struct bpart *p)
            (r->record.replicas.count == 1 && catalog_topic_single(&p->topic->record));
 }
 
-bool bpart_elsewhere(const struct bpart *p)
+enum broker_status bpart_use_here(struct bpart *p)
 {
+    const struct broker *b = p->broker;
     const struct bpart_replica *r = p->replica;
-    ASSERT(p->broker->node_id >= 0);
-    return r != NULL && r->revision >= 0 &&
-           !replica_ids_has(&r->record.replicas, p->broker->node_id);
+    ASSERT(p->topic != NULL);
+    if (r == NULL || r->revision < 0 || broker_role(b) == BROKER_HAS_LEFT ||
+        replica_ids_has(&r->record.replicas, b->node_id))
+        return bpart_use(p);
+    ASSERT(b->node_id >= 0);
+    return r->record.leader < 0 && broker_leads(b) ? BROKER_OFFSET_NOT_AVAILABLE
+                                                   : BROKER_NOT_LEADER;
 }
 
 bool bpart_leads(const struct bpart *p)

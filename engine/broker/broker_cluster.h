@@ -136,8 +136,9 @@ void broker_cluster_record(struct broker *b, struct slice key, struct slice valu
 void bpart_info(const struct bpart *p, struct broker_partition_info *out);
 /* This broker takes appends for it: not replicated and it leads, or it leads this partition. */
 bool bpart_leads(const struct bpart *p);
-/* This broker is none of its replicas. */
-bool bpart_elsewhere(const struct bpart *p);
+/* bpart_use for one who asks what is there: BROKER_NOT_LEADER where this broker is none of the
+ * replicas, BROKER_OFFSET_NOT_AVAILABLE where nobody leads it. One that left shows what it has. */
+enum broker_status bpart_use_here(struct bpart *p);
 /* It has one replica, for now or for good. */
 bool bpart_alone(const struct bpart *p);
 /* The partition came online, its ends moved, or its topic's limits are others. */

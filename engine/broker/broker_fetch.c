@@ -113,9 +113,7 @@ static enum broker_status broker_fetch_find(struct broker *b, struct broker_fetc
     if (t == NULL || t->deleting)
         return BROKER_UNKNOWN_TOPIC;
     *out = broker_find_part(t, item->partition);
-    if (*out == NULL)
-        return BROKER_UNKNOWN_PARTITION;
-    return bpart_elsewhere(*out) ? BROKER_NOT_LEADER : bpart_use(*out);
+    return *out == NULL ? BROKER_UNKNOWN_PARTITION : bpart_use_here(*out);
 }
 
 /* What one item is, after a read. */

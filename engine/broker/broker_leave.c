@@ -84,6 +84,8 @@ static uint32_t broker_leave_minimum(const struct bpart *p, const struct cluster
 static bool broker_leave_keeps(const struct bpart *p, const struct cluster_part *record, int32_t id)
 {
     struct replica_ids stay = record->isr;
+    if (record->leader < 0) /* nobody knows who is in sync */
+        return false;
     ASSERT(replica_ids_has(&record->replicas, id));
     ASSERT(id >= 0);
     replica_ids_remove(&stay, id);
@@ -109,7 +111,6 @@ bool broker_leave_strike(const struct bpart *p, struct cluster_part *record)
     for (size_t i = 0; (n = broker_cluster_node(p->broker, i)) != NULL; i++) {
         if (!n->left || !replica_ids_has(&record->replicas, n->id) || record->leader == n->id ||
             broker_leave_last(record, n->id) ||
-            (record->leader < 0 && !n->forced) || /* nobody knows who is in sync */
             !(n->forced || broker_leave_keeps(p, record, n->id)))
             continue;
         replica_ids_remove(&record->replicas, n->id);

@@ -112,7 +112,7 @@ static void broker_offsets_item(struct broker *b, struct broker_offsets *req,
         item->status = t == NULL || t->deleting ? BROKER_UNKNOWN_TOPIC : BROKER_UNKNOWN_PARTITION;
         return;
     }
-    item->status = bpart_elsewhere(p) ? BROKER_NOT_LEADER : bpart_use(p);
+    item->status = bpart_use_here(p);
     if (item->status != BROKER_OK)
         return;
     ASSERT(p->state == BPART_ONLINE && p->part != NULL);

@@ -54,11 +54,14 @@ static struct ship_holding *broker_promote_held(struct ship_holding *v, size_t c
 
 /* It leads a partition that others have by becoming one of its replicas. One such change at a time:
  * struct replica_base. */
-static bool broker_promote_may_join(const struct broker *b, const struct cluster_part *record)
+static bool broker_promote_may_lead(const struct bpart *p)
 {
+    const struct cluster_part *record = &p->replica->record;
     ASSERT(record->replicas.count > 0);
-    ASSERT(b->node_id >= 0);
-    return replica_ids_has(&record->replicas, b->node_id) ||
+    ASSERT(p->broker->node_id >= 0);
+    if (p->state == BPART_FAILED)
+        return false;
+    return replica_ids_has(&record->replicas, p->broker->node_id) ||
            (record->base.before.count == 0 && record->replicas.count < REPLICA_COUNT_MAX);
 }
 
@@ -68,7 +71,7 @@ void broker_promote_join(const struct bpart *p, struct cluster_part *record)
     int32_t self = p->broker->node_id;
     if (replica_ids_has(&record->replicas, self))
         return;
-    ASSERT(broker_promote_may_join(p->broker, record));
+    ASSERT(broker_promote_may_lead(p));
     holders = holders < record->replicas.count ? holders : record->replicas.count;
     record->base = (struct replica_base){
         .holders = holders, .before_holders = holders, .before = record->replicas};
@@ -103,7 +106,9 @@ static void broker_promote_decide_part(struct broker_promote *p, struct bpart *b
                               .count = n};
     d->bpart = bp;
     election_decide(&c, &d->result);
-    if (bp->state == BPART_FAILED || !broker_promote_may_join(p->broker, &bp->replica->record))
+    bool stays = bp->replica->record.leader < 0 && d->result.status == ELECTION_SHORT &&
+                 !broker_promote_forced(p);
+    if (stays || !broker_promote_may_lead(bp))
         d->result = (struct election_result){.status = ELECTION_NOBODY, .best = -1};
     p->leaderless += d->result.status == ELECTION_NOBODY;
     bp->jobs++;
@@ -131,10 +136,11 @@ static bool broker_promote_judge(struct broker_promote *p)
     int64_t lost = 0;
     ASSERT(p->phase == BROKER_PROMOTE_VOTE || p->phase == BROKER_PROMOTE_RECORDS);
     for (size_t i = 0; i < p->part_count; i++) {
-        weak += p->parts[i].result.status != ELECTION_WON;
+        weak += p->parts[i].result.status != ELECTION_WON &&
+                p->parts[i].bpart->replica->record.leader >= 0;
         lost += p->parts[i].result.lost;
     }
-    ASSERT(p->leaderless <= weak);
+    ASSERT(weak <= p->part_count);
     if (p->request != NULL)
         p->request->lost = lost;
     if (weak > 0 && !forced)
@@ -185,7 +191,7 @@ void broker_promote_decide(struct broker_promote *p)
 /* --- before the vote --- */
 
 /* As many of its replicas have promised as it wants, as far as that can be told before they say
- * what they hold. */
+ * what they hold. One without a leader may stay so. */
 static bool broker_promote_backed(const struct broker_promote *p, const struct bpart *bp)
 {
     const struct replica_ids *replicas = &bp->replica->record.replicas;
@@ -193,7 +199,11 @@ static bool broker_promote_backed(const struct broker_promote *p, const struct b
     ASSERT(replicas->count > 0);
     ASSERT(bp->broker == p->broker);
     min = min < 1 ? 1 : min > replicas->count ? replicas->count : min;
-    if (replica_ids_has(replicas, p->broker->node_id) && bp->state != BPART_FAILED)
+    if (bp->replica->record.leader < 0)
+        return true;
+    if (!broker_promote_may_lead(bp))
+        return false;
+    if (replica_ids_has(replicas, p->broker->node_id))
         promises = bp->part == NULL || broker_vote_intact(p->broker, bp);
     for (size_t i = 0; i < p->count; i++)
         promises += p->votes[i].accepted && replica_ids_has(replicas, p->votes[i].id);
@@ -235,7 +245,7 @@ void broker_promote_refuse(struct broker_promote *p, const struct broker_promote
                            p->count + 1 - l->absent, p->count + 1, p->term, hint);
     else
         broker_promote_end(p, BROKER_NOT_ENOUGH_REPLICAS,
-                           "of %zu partitions nobody has said yet who holds them: the leader does. "
-                           "Nothing was changed: try again",
+                           "of %zu partitions nobody has said yet who holds them; nothing was "
+                           "changed: try again, or promote another broker",
                            l->unknown);
 }

@@ -84,7 +84,7 @@ void broker_trim(struct broker *b, struct broker_admin *a)
                             t->name);
         return;
     }
-    enum broker_status s = bpart_elsewhere(p) ? BROKER_NOT_LEADER : bpart_use(p);
+    enum broker_status s = bpart_use_here(p);
     if (s == BROKER_LOADING) {
         a->priv.state = p;
         list_add_tail(&b->trims, &a->priv.ready);

@@ -133,8 +133,9 @@ void broker_vote(struct broker *b, struct ship_call *call)
     call->vote.records_position = -1;
     ASSERT(call->kind == SHIP_VOTE);
     if (broker_role(b) == BROKER_HAS_LEFT || asked.term > CLUSTER_TERM_MAX ||
-        !election_accepts(&mine, &asked) || (asked.term <= known && asked.term != held->term))
-        return broker_vote_refuse(b, call);
+        !election_accepts(&mine, &asked) || asked.term < known ||
+        (asked.term == known && asked.term != held->term && broker_known_leader(b)->id >= 0))
+        return broker_vote_refuse(b, call); /* not for what another voter said of this term */
     if (call->vote.ask_only) {
         struct cluster_mirror records = broker_cluster_position(b);
         call->vote.records_term = records.term;

@@ -180,14 +180,21 @@ START_TEST(promoted_without_the_only_one)
     ck_assert_msg(s == BROKER_OK && strstr(w.said, "1 of ") != NULL, "%d: %s", s, w.said);
     ck_assert_int_eq(record_of(2, "one", 0)->leader, -1);
     ck_assert_int_eq(put(2, "one", 0, 1), BROKER_NOT_LEADER);
+    world_wait_isr(&w, "t", 2, 60000);
+    world_run(&w, 1000);
+    s = world_promote(&w, 3, false); /* it stays so, and stops nobody */
+    ck_assert_msg(s == BROKER_OK, "%d: %s", s, w.said);
+    ck_assert_int_eq(record_of(3, "one", 0)->leader, -1);
     world_start(&w, 1);
     world_wait_isr(&w, "t", 3, 60000);
     world_run(&w, 1000);
-    ck_assert_int_eq(world_promote(&w, 1, false), BROKER_OK);
+    s = world_promote(&w, 1, false);
+    ck_assert_msg(s == BROKER_OK, "%d: %s", s, w.said);
     ck_assert_int_eq(record_of(1, "one", 0)->leader, 1);
     ck_assert_int_eq(bpart_visible(part_of(1, "one", 0)), 1);
     world_run(&w, 1000);
-    ck_assert_int_eq(world_promote(&w, 3, false), BROKER_OK);
+    s = world_promote(&w, 3, false);
+    ck_assert_msg(s == BROKER_OK, "%d: %s", s, w.said);
     ck_assert_int_eq(record_of(3, "one", 0)->leader, 3);
     ck_assert_uint_eq(record_of(3, "one", 0)->replicas.count, 2);
     world_wait_isr(&w, "one", 2, 60000);
