@@ -380,7 +380,8 @@ static void broker_cluster_answered(struct ship_call *call)
     ASSERT(a->out && c->out > 0);
     a->out = false;
     c->out--;
-    if (call->status == BROKER_DENIED && c->role != BROKER_LEADING)
+    bool refused = call->status == BROKER_DENIED || call->status == BROKER_BAD_REQUEST;
+    if (refused && c->role != BROKER_LEADING)
         broker_trouble_tell(c->broker, 1, "%.80s refuses this broker: %.150s", a->native,
                             call->message);
     if (call->status == BROKER_OK && call->answer_from == c->broker->node_id)

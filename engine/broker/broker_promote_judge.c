@@ -71,7 +71,7 @@ void broker_promote_join(const struct bpart *p, struct cluster_part *record)
     int32_t self = p->broker->node_id;
     if (replica_ids_has(&record->replicas, self))
         return;
-    ASSERT(broker_promote_may_lead(p));
+    ASSERT(record->base.before.count == 0 && record->replicas.count < REPLICA_COUNT_MAX);
     holders = holders < record->replicas.count ? holders : record->replicas.count;
     record->base = (struct replica_base){
         .holders = holders, .before_holders = holders, .before = record->replicas};

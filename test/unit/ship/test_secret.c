@@ -138,6 +138,8 @@ END_TEST
 
 /* --- an impostor that listens --- */
 
+static bool other_version; /* hello is answered as a broker older or newer would */
+
 static int impostor_open(const char *url)
 {
     int s = nn_socket(AF_SP_RAW, NN_REP);
@@ -162,6 +164,10 @@ static void impostor_answer(const Kauri__Call *q, struct cargo_seal *seal, Kauri
     kauri__hello_answer__init(&hello);
     kauri__ship_answer__init(&ship);
     a->id = q->id;
+    if (q->call_case == KAURI__CALL__CALL_HELLO && other_version) {
+        a->status = KAURI__STATUS__UNSUPPORTED_VERSION;
+        return;
+    }
     if (q->call_case == KAURI__CALL__CALL_HELLO) {
         hello.version = 1;
         hello.nonce = (ProtobufCBinaryData){sizeof nonce, nonce};
@@ -251,6 +257,19 @@ START_TEST(test_answer_of_an_impostor)
 }
 END_TEST
 
+/* One that speaks another version of the protocol is not called again and again for nothing. */
+START_TEST(test_other_version)
+{
+    make_seals();
+    other_version = true;
+    rig_init(&rig, false);
+    snprintf(rig.url, sizeof rig.url, "%s", rig.dial);
+    rig_ask(&rig);
+    ck_assert_int_eq(ask_impostor(NULL), BROKER_BAD_REQUEST);
+    close_all();
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("secret");
@@ -262,6 +281,7 @@ int main(void)
     tcase_add_test(tc, test_listener_for_all_wants_a_secret);
     tcase_add_test(tc, test_listener_for_all_with_a_secret);
     tcase_add_loop_test(tc, test_answer_of_an_impostor, 0, 3);
+    tcase_add_test(tc, test_other_version);
     Suite *s = suite_create("ship/secret");
     suite_add_tcase(s, tc);
     SRunner *runner = srunner_create(s);
