@@ -139,7 +139,7 @@ bool bpart_leads(const struct bpart *p);
 /* bpart_use for one who asks what is there: BROKER_NOT_LEADER where this broker is none of the
  * replicas, BROKER_OFFSET_NOT_AVAILABLE where nobody leads it. One that left shows what it has. */
 enum broker_status bpart_use_here(struct bpart *p);
-/* It has one replica, for now or for good. */
+/* It has one replica: more were not asked for, or there is no other broker yet. */
 bool bpart_alone(const struct bpart *p);
 /* The partition came online, its ends moved, or its topic's limits are others. */
 void bpart_advanced(struct bpart *p);

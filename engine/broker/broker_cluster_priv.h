@@ -23,8 +23,7 @@ struct broker_cluster {
     struct broker *broker;
     enum broker_role role;
     struct cluster_leader record; /* cluster/leader as it is here; term 0: none */
-    int64_t record_revision;
-    struct ship_leader leader; /* as far as it is known */
+    struct ship_leader leader;    /* as far as it is known */
     struct cluster_vote held;
     struct cluster_vote writing; /* what node/vote shall say */
     struct coord_put vote_put;

@@ -13,6 +13,8 @@
  *        '----- a while ----- WAIT <--refused, loading, no space
  *                             '--would be cut below its high watermark--> FENCED (told, left alone)
  *
+ * When the broker stops it ends its registration, so that nobody waits for it.
+ *
  * A partition with news lately is asked for in a pull of its like (hot), so that an answer for one
  * busy partition does not carry thousands of idle ones to and fro. How far the disk is goes along
  * with the next pull of the partition; while none is to be sent, in one of its own that wants

@@ -213,7 +213,8 @@ static int64_t replica_set_least(const struct replica_set *r)
     }
     const struct replica_follower *near =
         r->awaited < 0 ? NULL : replica_set_follower(r, r->awaited);
-    if (near != NULL && near->counted < least)
+    if (near != NULL && near->counted >= 0 &&
+        near->counted < least) /* -1: it stopped, or began anew */
         least = near->counted;
     ASSERT(least <= r->end);
     return least;

@@ -596,6 +596,22 @@ struct rig_produce *world_produce(struct world *w, int id, const char *topic, in
     return p;
 }
 
+enum broker_status world_put(struct world *w, int id, const char *topic, int32_t partition,
+                             int acks)
+{
+    static uint64_t tag = 1u << 20; /* behind those that tests choose */
+    struct rig_batch b = {.tag = ++tag};
+    struct rig_produce *p = rig_produce_new(acks);
+    rig_produce_add(p, topic, partition, &b);
+    rig_produce_start(&w->nodes[id].rig, p);
+    for (int i = 0; p->done == 0 && i < 1000; i++)
+        world_run(w, 20);
+    ck_assert_uint_eq(p->done, 1);
+    enum broker_status s = p->items[0].status;
+    rig_produce_free(p);
+    return s;
+}
+
 struct bpart *world_part(struct world *w, int id, const char *topic)
 {
     struct broker *b = w->nodes[id].rig.broker;

@@ -84,6 +84,9 @@ enum broker_status world_leave(struct world *w, int at, struct world_leave leave
 /* Starts an append at a broker; *status is set when it is answered, -1 before. */
 struct rig_produce *world_produce(struct world *w, int id, const char *topic, int acks,
                                   const struct rig_batch *batch);
+/* One record to a partition, tagged anew each time: what it is answered. */
+enum broker_status world_put(struct world *w, int id, const char *topic, int32_t partition,
+                             int acks);
 /* Waits for in-sync replicas of partition 0. */
 void world_wait_isr(struct world *w, const char *topic, unsigned count, int64_t ms);
 struct bpart *world_part(struct world *w, int id, const char *topic);

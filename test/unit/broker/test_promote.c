@@ -34,22 +34,6 @@ static void create(int id, const char *topic, int32_t partitions, int32_t replic
     ck_assert_msg(a.req.status == BROKER_OK, "%s", a.req.message);
 }
 
-/* One record: what it is answered. */
-static enum broker_status put(int id, const char *topic, int32_t partition, int acks)
-{
-    static uint64_t tag;
-    struct rig_batch b = {.tag = ++tag};
-    struct rig_produce *p = rig_produce_new(acks);
-    rig_produce_add(p, topic, partition, &b);
-    rig_produce_start(&w.nodes[id].rig, p);
-    for (int i = 0; p->done == 0 && i < 1000; i++)
-        world_run(&w, 20);
-    ck_assert_uint_eq(p->done, 1);
-    enum broker_status s = p->items[0].status;
-    rig_produce_free(p);
-    return s;
-}
-
 static const struct bpart *part_of(int id, const char *topic, int32_t index)
 {
     const struct bpart *p =
@@ -80,7 +64,7 @@ START_TEST(promoted_as_it_resumes)
     world_start(&w, 2);
     world_start(&w, 3);
     world_wait_isr(&w, "t", 3, 30000);
-    ck_assert_int_eq(put(1, "t", 0, -1), BROKER_OK);
+    ck_assert_int_eq(world_put(&w, 1, "t", 0, -1), BROKER_OK);
     world_kill(&w, 1);
     world_start(&w, 1);
     while (!broker_node_settled(w.nodes[1].rig.broker))
@@ -99,7 +83,7 @@ START_TEST(promoted_as_it_resumes)
     ck_assert_msg(done && r.status == BROKER_OK, "%d: %s", r.status, r.message);
     world_wait_isr(&w, "t", 3, 60000);
     ck_assert_int_eq(world_leader(&w), 1);
-    ck_assert_int_eq(put(1, "t", 0, -1), BROKER_OK);
+    ck_assert_int_eq(world_put(&w, 1, "t", 0, -1), BROKER_OK);
 }
 END_TEST
 
@@ -109,7 +93,7 @@ START_TEST(promoted_before_it_was_told)
     world_start(&w, 1);
     create(1, "t", 1, -1);
     create(1, "u", 1, -1);
-    ck_assert_int_eq(put(1, "u", 0, -1), BROKER_OK);
+    ck_assert_int_eq(world_put(&w, 1, "u", 0, -1), BROKER_OK);
     struct topic *u = broker_find_topic(w.nodes[1].rig.broker, slice_str("u"));
     u->busy = true; /* it is being changed: its partitions get their records later */
     world_start(&w, 2);
@@ -124,7 +108,7 @@ START_TEST(promoted_before_it_was_told)
     world_wait_isr(&w, "u", 2, 60000);
     ck_assert_int_eq(world_leader(&w), 1);
     ck_assert_int_eq(world_promote(&w, 2, false), BROKER_OK);
-    ck_assert_int_eq(put(2, "u", 0, -1), BROKER_OK);
+    ck_assert_int_eq(world_put(&w, 2, "u", 0, -1), BROKER_OK);
     ck_assert_int_eq(bpart_visible(part_of(2, "u", 0)), 2);
 }
 END_TEST
@@ -141,7 +125,7 @@ START_TEST(promoted_without_replica)
     create(1, "two", 2, 2);
     ck_assert_int_eq(record_of(1, "two", 0)->replicas.id[1], 2);
     ck_assert_int_eq(record_of(1, "two", 1)->replicas.id[1], 3);
-    ck_assert_int_eq(put(1, "two", 1, -1), BROKER_OK);
+    ck_assert_int_eq(world_put(&w, 1, "two", 1, -1), BROKER_OK);
     world_run(&w, 1000);
     world_kill(&w, 1);
     world_run(&w, 100);
@@ -152,7 +136,7 @@ START_TEST(promoted_without_replica)
     world_start(&w, 1);
     world_wait_isr(&w, "t", 3, 60000);
     world_run(&w, 1000);
-    ck_assert_int_eq(put(2, "two", 1, -1), BROKER_OK);
+    ck_assert_int_eq(world_put(&w, 2, "two", 1, -1), BROKER_OK);
     ck_assert_int_eq(bpart_watermark(part_of(2, "two", 1)), 2);
     ck_assert_uint_eq(record_of(2, "two", 1)->base.before.count, 0);
 }
@@ -168,8 +152,8 @@ START_TEST(promoted_without_the_only_one)
     create(1, "t", 1, -1);
     world_wait_isr(&w, "t", 3, 30000);
     create(1, "one", 1, 1);
-    ck_assert_int_eq(put(1, "one", 0, -1), BROKER_NOT_ENOUGH_REPLICAS);
-    ck_assert_int_eq(put(1, "one", 0, 1), BROKER_OK);
+    ck_assert_int_eq(world_put(&w, 1, "one", 0, -1), BROKER_NOT_ENOUGH_REPLICAS);
+    ck_assert_int_eq(world_put(&w, 1, "one", 0, 1), BROKER_OK);
     world_run(&w, 1000);
     world_kill(&w, 1);
     world_run(&w, 100);
@@ -179,7 +163,7 @@ START_TEST(promoted_without_the_only_one)
     enum broker_status s = world_promote(&w, 2, true);
     ck_assert_msg(s == BROKER_OK && strstr(w.said, "1 of ") != NULL, "%d: %s", s, w.said);
     ck_assert_int_eq(record_of(2, "one", 0)->leader, -1);
-    ck_assert_int_eq(put(2, "one", 0, 1), BROKER_NOT_LEADER);
+    ck_assert_int_eq(world_put(&w, 2, "one", 0, 1), BROKER_NOT_LEADER);
     world_wait_isr(&w, "t", 2, 60000);
     world_run(&w, 1000);
     s = world_promote(&w, 3, false); /* it stays so, and stops nobody */
@@ -198,7 +182,7 @@ START_TEST(promoted_without_the_only_one)
     ck_assert_int_eq(record_of(3, "one", 0)->leader, 3);
     ck_assert_uint_eq(record_of(3, "one", 0)->replicas.count, 2);
     world_wait_isr(&w, "one", 2, 60000);
-    ck_assert_int_eq(put(3, "one", 0, -1), BROKER_OK);
+    ck_assert_int_eq(world_put(&w, 3, "one", 0, -1), BROKER_OK);
     ck_assert_int_eq(bpart_visible(part_of(3, "one", 0)), 2);
 }
 END_TEST
@@ -220,7 +204,7 @@ START_TEST(promoted_without_the_others)
     for (int id = 1; id <= 3; id += 2)
         w.cut[id][2] = w.cut[2][id] = true;
     create(1, "x", 2, 2);
-    ck_assert_int_eq(put(1, "x", 1, -1), BROKER_OK);
+    ck_assert_int_eq(world_put(&w, 1, "x", 1, -1), BROKER_OK);
     ck_assert_int_eq(world_promote(&w, 2, false), BROKER_NOT_ENOUGH_REPLICAS);
     ck_assert_msg(strstr(w.said, "1 of 3 brokers") != NULL, "%s", w.said);
     memset(w.cut, 0, sizeof w.cut);
@@ -228,7 +212,7 @@ START_TEST(promoted_without_the_others)
     ck_assert_int_eq(world_leader(&w), 1);
     ck_assert_int_eq(world_promote(&w, 2, false), BROKER_OK);
     world_run(&w, 5000);
-    ck_assert_int_eq(put(2, "x", 1, -1), BROKER_OK);
+    ck_assert_int_eq(world_put(&w, 2, "x", 1, -1), BROKER_OK);
     ck_assert_int_eq(bpart_visible(part_of(2, "x", 1)), 2);
 }
 END_TEST
@@ -240,7 +224,7 @@ START_TEST(deposed_and_killed)
         world_start(&w, id);
     create(1, "t", 1, -1);
     world_wait_isr(&w, "t", 3, 30000);
-    ck_assert_int_eq(put(1, "t", 0, -1), BROKER_OK);
+    ck_assert_int_eq(world_put(&w, 1, "t", 0, -1), BROKER_OK);
     int32_t led = world_part(&w, 1, "t")->replica->reached;
     ck_assert_int_gt(led, 0);
     ck_assert_int_eq(world_promote(&w, 2, false), BROKER_OK);

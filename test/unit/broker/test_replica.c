@@ -475,6 +475,15 @@ START_TEST(near)
     ck_assert_int_eq(set.high_watermark, 30);
     pulls(3, 25, 2200);
     ck_assert_int_eq(set.awaited, -1);
+
+    begin(ids(1, 2, 0), 2);
+    grows(20);
+    pulls(2, 20, 1100);
+    pulls(3, 15, 1150);
+    grows(30);
+    replica_set_parted(&set, 3); /* it stops: not waited for */
+    ck_assert(pulls(2, 30, 1200));
+    ck_assert_int_eq(set.high_watermark, 30);
 }
 END_TEST
 

@@ -257,19 +257,6 @@ static void set_min(int id, const char *value)
     ck_assert_msg(a.req.status == BROKER_OK, "%s", a.req.message);
 }
 
-/* One record with acks=all: what it is answered. */
-static enum broker_status try_put(int id, uint64_t tag)
-{
-    struct rig_batch b = {.tag = tag};
-    struct rig_produce *p = world_produce(&w, id, "t", -1, &b);
-    for (int i = 0; p->done == 0 && i < 1000; i++)
-        world_run(&w, 20);
-    ck_assert_uint_eq(p->done, 1);
-    enum broker_status s = p->items[0].status;
-    rig_produce_free(p);
-    return s;
-}
-
 /* A follower that stops says so: acks=all goes on at once, without it. Under min.insync.replicas it
  * stays eligible. One that is killed is waited for, as long as it may lag. */
 START_TEST(stop_is_told)
@@ -280,15 +267,15 @@ START_TEST(stop_is_told)
     world_run(&w, 100);
     ck_assert_uint_eq(r->record.isr.count, 2);
     ck_assert(!replica_ids_has(&r->record.isr, 3));
-    ck_assert_int_eq(try_put(1, 1), BROKER_OK);
+    ck_assert_int_eq(world_put(&w, 1, "t", 0, -1), BROKER_OK);
     world_stop(&w, 2);
     world_run(&w, 100);
     ck_assert_uint_eq(r->record.isr.count, 1);
     ck_assert(replica_ids_has(&r->record.elr, 2) && !replica_ids_has(&r->record.elr, 3));
-    ck_assert_int_eq(try_put(1, 2), BROKER_NOT_ENOUGH_REPLICAS);
+    ck_assert_int_eq(world_put(&w, 1, "t", 0, -1), BROKER_NOT_ENOUGH_REPLICAS);
     world_start(&w, 3);
     world_wait_isr(&w, "t", 2, 30000);
-    ck_assert_int_eq(try_put(1, 3), BROKER_OK);
+    ck_assert_int_eq(world_put(&w, 1, "t", 0, -1), BROKER_OK);
     world_start(&w, 2);
     world_wait_isr(&w, "t", 3, 30000);
     world_kill(&w, 3);
@@ -310,7 +297,7 @@ START_TEST(minimum_raised)
     ck_assert_int_eq(put(1, "t", 1), 0);
     set_min(1, "2");
     world_run(&w, 500);
-    ck_assert_int_eq(try_put(1, 2), BROKER_NOT_ENOUGH_REPLICAS);
+    ck_assert_int_eq(world_put(&w, 1, "t", 0, -1), BROKER_NOT_ENOUGH_REPLICAS);
     for (int other = 2; other <= 3; other++) {
         w.cut[1][other] = w.cut[other][1] = false;
         for (int i = 0; i < 30000 && world_part(&w, other, "t")->topic->limits.min_insync < 2; i++)
@@ -346,13 +333,13 @@ START_TEST(minimum_lowered)
     world_run(&w, 4000);
     set_min(1, "1");
     world_run(&w, 8000);
-    ck_assert_int_eq(try_put(1, 2), BROKER_NOT_ENOUGH_REPLICAS);
+    ck_assert_int_eq(world_put(&w, 1, "t", 0, -1), BROKER_NOT_ENOUGH_REPLICAS);
     ck_assert_msg(strstr(w.nodes[1].rig.line, "--force") != NULL, "%s", w.nodes[1].rig.line);
     world_kill(&w, 1);
     world_start(&w, 1);
     world_run(&w, 10000);
     ck_assert_int_eq(world_leader(&w), 1);
-    ck_assert_int_eq(try_put(1, 2), BROKER_NOT_ENOUGH_REPLICAS);
+    ck_assert_int_eq(world_put(&w, 1, "t", 0, -1), BROKER_NOT_ENOUGH_REPLICAS);
     w.cut[1][3] = w.cut[3][1] = false;
     world_run(&w, 5000);
     world_kill(&w, 3); /* in sync it would be one more */
@@ -386,7 +373,7 @@ START_TEST(replicas_grow)
     const struct cluster_part *c = &world_part(&w, 1, "t")->replica->record;
     ck_assert_uint_eq(c->replicas.count, 3);
     ck_assert(replica_ids_has(&c->isr, 3) && !replica_ids_has(&c->isr, 2));
-    ck_assert_int_eq(try_put(1, 3), BROKER_NOT_ENOUGH_REPLICAS);
+    ck_assert_int_eq(world_put(&w, 1, "t", 0, -1), BROKER_NOT_ENOUGH_REPLICAS);
     ck_assert_int_eq(world_promote(&w, 2, false), BROKER_OK);
     cut(2, false);
     world_wait_isr(&w, "t", 3, 60000);
